@@ -23,8 +23,8 @@ typedef void (*SpokeInboxRowFunc)(SpokeMessage *message, gint64 received_usec, g
 /* @error NULL: it is on disk. */
 typedef void (*SpokeInboxFunc)(const GError *error, gpointer user_data);
 
-SpokeInbox *spoke_inbox_open(SpokeSpool *spool, const char *name, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+SpokeInbox *spoke_inbox_open(SpokeSpool *spool, const char *name,
+                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void spoke_inbox_free(SpokeInbox *inbox); /* pending callbacks end in SPOKE_ERROR_CANCELLED */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SpokeInbox, spoke_inbox_free)
 

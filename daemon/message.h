@@ -11,11 +11,11 @@
  */
 
 /* Body + system values + app names and values. Source: iot-hub-protocol.md, 7.1. */
-#define SPOKE_MESSAGE_BYTES_MAX         262144
-#define SPOKE_PROPERTIES_MAX            512
-#define SPOKE_PROPERTY_NAME_BYTES_MAX   256
-#define SPOKE_SYSTEM_VALUE_BYTES_MAX    1024
-#define SPOKE_MESSAGE_ID_BYTES_MAX      128   /* Source: iot-hub-protocol.md, 1.1 */
+#define SPOKE_MESSAGE_BYTES_MAX       262144
+#define SPOKE_PROPERTIES_MAX          512
+#define SPOKE_PROPERTY_NAME_BYTES_MAX 256
+#define SPOKE_SYSTEM_VALUE_BYTES_MAX  1024
+#define SPOKE_MESSAGE_ID_BYTES_MAX    128 /* Source: iot-hub-protocol.md, 1.1 */
 /* Percent-encoded "name=value&…" of everything: an MQTT topic holds 65535 bytes in all, and a
  * message must not depend on the transport. */
 #define SPOKE_PROPERTIES_ENCODED_BYTES_MAX 60000
@@ -35,10 +35,10 @@ typedef struct {
     /* Set by whoever makes the message: dbus/ for telemetry */
     SpokeLane lane;
     SpokeDurability durability;
-    gint64 ttl_usec;  /* from acceptance; 0 = no end */
-    guint64 flow;     /* order is kept within a flow: hash of the sender's unit or process */
-    GRefString *app;  /* owned; who sent it: "thermostat.service", "alice/python3"; NULL for C2D */
-    char *notify;     /* owned; opaque address for the settled callback; NULL = nobody asks */
+    gint64 ttl_usec; /* from acceptance; 0 = no end */
+    guint64 flow;    /* order is kept within a flow: hash of the sender's unit or process */
+    GRefString *app; /* owned; who sent it: "thermostat.service", "alice/python3"; NULL for C2D */
+    char *notify;    /* owned; opaque address for the settled callback; NULL = nobody asks */
 
     /* Set by the spool */
     gint64 expiry_usec; /* on the spool's clock (spool.h); 0 = never */

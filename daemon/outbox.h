@@ -41,18 +41,22 @@ typedef struct {
     /* spoke_outbox_take() has become able to return something. Called once per such change. */
     void (*ready)(gpointer user_data);
     /* A message has left for good. @notify is the message's own, NULL if nobody asked (the call is
-     * still made). Also for messages that expired or were dropped on disk only if they had notify. */
+     * still made). Also for messages that expired or were dropped on disk only if they had notify.
+     */
     void (*settled)(guint64 id, const char *notify, SpokeOutcome outcome, const char *detail,
                     gpointer user_data);
-    /* The outbox has become empty: every message settled and, if on disk, its removal handed over. */
+    /* The outbox has become empty: every message settled and, if on disk, its removal handed over.
+     */
     void (*empty)(gpointer user_data);
 } SpokeOutboxEvents;
 
-/* @error NULL: all messages of the put are as durable as they asked; @ids are in order of the put and
- * valid during the call. Else none was accepted: QUEUE_FULL (disk full), STORAGE_FAILED, CANCELLED. */
+/* @error NULL: all messages of the put are as durable as they asked; @ids are in order of the put
+ * and valid during the call. Else none was accepted: QUEUE_FULL (disk full), STORAGE_FAILED,
+ * CANCELLED. */
 typedef void (*SpokePutFunc)(const guint64 *ids, guint n, const GError *error, gpointer user_data);
 
-/* @name: of the identity, unique in the spool. Blocks briefly (start-up). (transfer full) (nullable) */
+/* @name: of the identity, unique in the spool. Blocks briefly (start-up). (transfer full)
+ * (nullable) */
 SpokeOutbox *spoke_outbox_open(SpokeSpool *spool, const char *name,
                                const SpokeOutboxOptions *options, const SpokeOutboxEvents *events,
                                gpointer user_data, GError **error) G_GNUC_WARN_UNUSED_RESULT;
@@ -99,5 +103,5 @@ void spoke_outbox_give_back(SpokeOutbox *outbox, SpokeMessage **messages, guint 
 
 guint64 spoke_outbox_get_messages(SpokeOutbox *outbox); /* accepted, not settled */
 guint64 spoke_outbox_get_bytes(SpokeOutbox *outbox);
-guint spoke_outbox_get_in_flight(SpokeOutbox *outbox); /* taken */
+guint spoke_outbox_get_in_flight(SpokeOutbox *outbox);  /* taken */
 guint64 spoke_outbox_get_accepted(SpokeOutbox *outbox); /* settled as accepted since opened */

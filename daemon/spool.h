@@ -35,8 +35,8 @@ typedef struct {
  *
  * Returns: (transfer full) (nullable)
  */
-SpokeSpool *spoke_spool_open(const SpokeSpoolOptions *options, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+SpokeSpool *spoke_spool_open(const SpokeSpoolOptions *options,
+                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Writes all that is pending ("flushed" messages too), joins the thread, closes. Blocks. Outboxes
  * and inboxes must be gone. Pending callbacks are not called any more. */

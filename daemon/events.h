@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "daemon/cause.h"
+
+/*
+ * What an operator may search the journal for. Each function writes one structured entry with its
+ * MESSAGE_ID, SPOKE_* fields and text; data/spoked.catalog says what to do about each. Nothing
+ * secret goes in: names, sizes, counts. Main loop or start-up only.
+ */
+void spoke_event_started(const char *version, const char *hub, const char *device);
+void spoke_event_stopped(guint64 queued_messages);
+void spoke_event_link_up(const char *transport, const char *host, guint16 port, gint64 took_usec);
+/* A failure that repeats with the same cause is logged when it begins; the next link_up ends it. */
+void spoke_event_link_down(SpokeCause cause, const char *detail, gint64 retry_usec);
+void spoke_event_token_renewed(gint64 expiry_usec, gint64 down_usec);
+void spoke_event_config_reloaded(const char *path);
+void spoke_event_config_rejected(const char *text);
+void spoke_event_spool_corrupt(const char *set_aside, guint64 saved, guint64 lost);
+void spoke_event_spool_full(gboolean full);
+void spoke_event_spool_failed(const char *text);
+void spoke_event_dead_letter(guint64 id, const char *reason, guint delivery_count);
+void spoke_event_receive_paused(gboolean paused);
+void spoke_event_clock_unset(void);
