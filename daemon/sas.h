@@ -9,9 +9,10 @@
  */
 
 /* @resource: not encoded, "{host}/devices/{d}[/modules/{m}]". @expiry_sec: since 1970. @key_name:
- * NULL or policy name. Returns: (transfer full): "SharedAccessSignature sr=…&sig=…&se=…[&skn=…]" */
+ * NULL or policy name. Errors: SPOKE_ERROR_FAILED, if GnuTLS refuses. Returns: (transfer full)
+ * (nullable): "SharedAccessSignature sr=…&sig=…&se=…[&skn=…]" */
 SpokeSecret *spoke_sas_sign(const SpokeSecret *key, const char *resource, gint64 expiry_sec,
-                            const char *key_name);
+                            const char *key_name, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* The se field of a token. Errors: SPOKE_ERROR_INVALID_CONFIG. */
+/* The se field of a token that also has its sr and sig. Errors: SPOKE_ERROR_INVALID_CONFIG. */
 gboolean spoke_sas_get_expiry(const SpokeSecret *token, gint64 *ret_expiry_sec, GError **error);
