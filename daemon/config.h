@@ -10,7 +10,9 @@
  * the main file, then the drop-ins MAIN.d/ *.conf in order of their names; later wins key by key.
  * One table describes every key (section, name, type, range, default); an unknown section or
  * key, or a bad value, is an error with file, line and key. data/man/spoked.conf.5.rst documents
- * each key in the table; a test compares the two.
+ * each key in the table; a test compares the two. "Key=" takes an earlier file's value back.
+ *
+ * A file with an inline ConnectionString= must not be readable by other users (mode & 007).
  *
  * [Hub]       ConnectionString= | ConnectionStringFile= (0600, root or ours) |
  *             ConnectionStringCredential= (name in $CREDENTIALS_DIRECTORY; default
@@ -22,7 +24,8 @@
  * [Daemon]    ShutdownTimeoutSec=10; LogLevel=info|debug
  */
 typedef struct {
-    SpokeConnectionString *connection_string; /* owned */
+    char **files;                             /* owned; those that were read, in that order */
+    SpokeConnectionString *connection_string; /* owned; never NULL in a loaded one */
     char *ca_file;                            /* owned; NULL: the system's */
     guint16 mqtt_port;
     guint keepalive_sec;
@@ -40,7 +43,7 @@ typedef struct {
 
 /**
  * spoke_config_load:
- * @path: main file; must exist unless it is SPOKE_CONFIG_FILE
+ * @path: (nullable): main file; must exist unless it is SPOKE_CONFIG_FILE, which NULL stands for
  *
  * Errors: SPOKE_ERROR_INVALID_CONFIG: "FILE:LINE: [Section] Key: what is wrong and what is right".
  * Never quotes a value that may be secret.
@@ -48,5 +51,10 @@ typedef struct {
  * Returns: (transfer full) (nullable)
  */
 SpokeConfig *spoke_config_load(const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* With another file of vendor defaults (it may be missing) and another $CREDENTIALS_DIRECTORY
+ * (nullable). */
+SpokeConfig *spoke_config_load_full(const char *vendor_path, const char *path,
+                                    const char *credentials_directory,
+                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void spoke_config_free(SpokeConfig *config);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SpokeConfig, spoke_config_free)

@@ -29,14 +29,16 @@ typedef struct {
     gboolean (*take)(SpokeConnectionString *string, Span value, GError **error);
 } Key;
 
-static gboolean G_GNUC_PRINTF(2, 3) fail(GError **error, const char *format, ...)
+G_GNUC_PRINTF(2, 3)
+static gboolean
+fail(GError **error, const char *format, ...)
 {
     va_list args;
 
     va_start(args, format);
-    g_autofree char *text = g_strdup_vprintf(format, args);
+    g_propagate_error(error,
+                      g_error_new_valist(SPOKE_ERROR, SPOKE_ERROR_INVALID_CONFIG, format, args));
     va_end(args);
-    g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_INVALID_CONFIG, "Connection string: %s", text);
     return FALSE;
 }
 
@@ -203,7 +205,7 @@ take_token(SpokeConnectionString *string, Span value, GError **error)
             return fail(error, "SharedAccessSignature must be printable ASCII");
     }
     if (!spoke_sas_get_expiry(token, &expiry_sec, error)) {
-        g_prefix_error(error, "Connection string: SharedAccessSignature: ");
+        g_prefix_error(error, "SharedAccessSignature: ");
         return FALSE;
     }
 
@@ -299,12 +301,12 @@ spoke_connection_string_parse(const char *text, GError **error)
     guint seen = 0;
 
     if (rest.size > SPOKE_CONNECTION_STRING_BYTES_MAX) {
-        fail(error, "it is %zu characters long, the limit is %d", rest.size,
+        fail(error, "the connection string is %zu characters long, the limit is %d", rest.size,
              SPOKE_CONNECTION_STRING_BYTES_MAX);
         return NULL;
     }
     if (rest.size == 0) {
-        fail(error, "it is empty");
+        fail(error, "the connection string is empty");
         return NULL;
     }
 

@@ -20,8 +20,9 @@ typedef struct {
 #define SPOKE_CONNECTION_STRING_BYTES_MAX 4096
 
 /* White space around the whole and one ';' at its end are forgiven. Exactly one credential is
- * required. Errors: SPOKE_ERROR_INVALID_CONFIG; the text names the key at fault, never a value, for
- * in a damaged string any part could be secret. (transfer full) (nullable) */
+ * required. Errors: SPOKE_ERROR_INVALID_CONFIG; the text names the key at fault (where the string
+ * came from is the caller's to add), never a value, for in a damaged string any part could be
+ * secret. (transfer full) (nullable) */
 SpokeConnectionString *spoke_connection_string_parse(const char *text,
                                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void spoke_connection_string_free(SpokeConnectionString *string);

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/config-keys.h"
+
+#include "daemon/config-file.h"
+#include "daemon/error.h"
+
+#include <string.h>
+
+/*
+ * Every kind of value has one reader. Where a connection string comes from is not read here: three
+ * keys compete for it, which config.c decides when all files are known.
+ */
+#define CERTIFICATE_FILE_BYTES_MAX (8 * 1024 * 1024)
+#define CREDENTIAL_NAME_BYTES_MAX  255
+
+static gboolean
+fail(GError **error, const char *what)
+{
+    g_set_error_literal(error, SPOKE_ERROR, SPOKE_ERROR_INVALID_CONFIG, what);
+    return FALSE;
+}
+
+/* What was written is shown only if it is short and plain: a long text that is no number may be
+ * something else that went to the wrong line. */
+static gboolean
+fail_range(const SpokeConfigKey *key, const char *value, const char *kind, GError **error)
+{
+    gboolean plain = strlen(value) <= 16;
+
+    for (const char *c = value; *c != '\0'; c++)
+        plain = plain && g_ascii_isprint(*c);
+
+    g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_INVALID_CONFIG, "%s%s%s is not %s from %s to %s",
+                plain ? "\"" : "", plain ? value : "this", plain ? "\"" : "", kind, key->min,
+                key->max);
+    return FALSE;
+}
+
+/* A whole number times what its suffix says; @suffixes[0] stands for 1024, the next for its square.
+ * No sign, no spaces. */
+static gboolean
+parse_whole(const char *value, const char *suffixes, guint64 *ret_number)
+{
+    size_t digits = strspn(value, "0123456789");
+    g_autofree char *text = g_strndup(value, digits);
+    const char *suffix = value[digits] != '\0' ? strchr(suffixes, value[digits]) : NULL;
+    guint shift = suffix != NULL ? 10 * (guint)(suffix - suffixes + 1) : 0;
+    guint64 number = 0;
+
+    if (strlen(value) != digits + (suffix != NULL))
+        return FALSE;
+    if (!g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT64 >> shift, &number, NULL))
+        return FALSE;
+
+    *ret_number = number << shift;
+    return TRUE;
+}
+
+/* Seconds with up to six decimals, as microseconds. */
+static gboolean
+parse_duration(const char *value, guint64 *ret_usec)
+{
+    g_auto(GStrv) parts = g_strsplit(value, ".", 2);
+    const char *decimals = parts[1] != NULL ? parts[1] : "0";
+    guint64 sec = 0, fraction = 0;
+
+    if (strlen(decimals) > 6 || !parse_whole(parts[0], "", &sec) ||
+        !parse_whole(decimals, "", &fraction) || sec > G_MAXINT32)
+        return FALSE;
+
+    for (size_t i = strlen(decimals); i < 6; i++)
+        fraction *= 10;
+    *ret_usec = sec * G_USEC_PER_SEC + fraction;
+    return TRUE;
+}
+
+static gboolean
+read_number(const SpokeConfigKey *key, const char *value, guint64 *ret_number, GError **error)
+{
+    guint64 min = 0, max = 0;
+
+    g_return_val_if_fail(parse_whole(key->min, "", &min) && parse_whole(key->max, "", &max), FALSE);
+
+    if (!parse_whole(value, "", ret_number) || *ret_number < min || *ret_number > max)
+        return fail_range(key, value, "a whole number", error);
+    return TRUE;
+}
+
+static gboolean
+read_uint16(const SpokeConfigKey *key, const char *value, gpointer member, GError **error)
+{
+    guint64 number = 0;
+
+    if (!read_number(key, value, &number, error))
+        return FALSE;
+
+    *(guint16 *)member = (guint16)number;
+    return TRUE;
+}
+
+static gboolean
+read_uint(const SpokeConfigKey *key, const char *value, gpointer member, GError **error)
+{
+    guint64 number = 0;
+
+    if (!read_number(key, value, &number, error))
+        return FALSE;
+
+    *(guint *)member = (guint)number;
+    return TRUE;
+}
+
+static gboolean
+read_int64(const SpokeConfigKey *key, const char *value, gpointer member, GError **error)
+{
+    guint64 number = 0;
+
+    if (!read_number(key, value, &number, error))
+        return FALSE;
+
+    *(gint64 *)member = (gint64)number;
+    return TRUE;
+}
+
+static gboolean
+read_bytes(const SpokeConfigKey *key, const char *value, gpointer member, GError **error)
+{
+    static const char suffixes[] = "KMGT";
+    guint64 min = 0, max = 0, bytes = 0;
+
+    g_return_val_if_fail(
+        parse_whole(key->min, suffixes, &min) && parse_whole(key->max, suffixes, &max), FALSE);
+
+    if (!parse_whole(value, suffixes, &bytes) || bytes < min || bytes > max)
+        return fail_range(key, value, "a size (a whole number, with K, M or G)", error);
+
+    *(guint64 *)member = bytes;
+    return TRUE;
+}
+
+static gboolean
+read_duration(const SpokeConfigKey *key, const char *value, gpointer member, GError **error)
+{
+    guint64 min = 0, max = 0, usec = 0;
+
+    g_return_val_if_fail(parse_duration(key->min, &min) && parse_duration(key->max, &max), FALSE);
+
+    if (!parse_duration(value, &usec) || usec < min || usec > max)
+        return fail_range(key, value, "a number of seconds", error);
+
+    *(gint64 *)member = (gint64)usec;
+    return TRUE;
+}
+
+static gboolean
+read_when_full(const SpokeConfigKey *key, const char *value, gpointer member, GError **error)
+{
+    if (strcmp(value, "reject") == 0)
+        *(SpokeWhenFull *)member = SPOKE_WHEN_FULL_REJECT;
+    else if (strcmp(value, "drop-oldest") == 0)
+        *(SpokeWhenFull *)member = SPOKE_WHEN_FULL_DROP_OLDEST;
+    else
+        return fail(error, "must be reject or drop-oldest");
+    return TRUE;
+}
+
+static gboolean
+read_log_level(const SpokeConfigKey *key, const char *value, gpointer member, GError **error)
+{
+    if (strcmp(value, "info") == 0)
+        *(gboolean *)member = FALSE;
+    else if (strcmp(value, "debug") == 0)
+        *(gboolean *)member = TRUE;
+    else
+        return fail(error, "must be info or debug");
+    return TRUE;
+}
+
+/* Looked into now, because later a bad file looks like a hub that can't be trusted. */
+static gboolean
+read_ca_file(const SpokeConfigKey *key, const char *value, gpointer member, GError **error)
+{
+    g_clear_pointer((char **)member, g_free);
+    if (*value == '\0')
+        return TRUE;
+    if (!g_path_is_absolute(value))
+        return fail(error, "must be a path from the root, as /etc/spoked/ca.pem");
+
+    g_autoptr(SpokeConfigText) text =
+        spoke_config_text_read(value, CERTIFICATE_FILE_BYTES_MAX, error);
+    if (text == NULL) {
+        g_prefix_error(error, "%s: ", value);
+        return FALSE;
+    }
+    if (g_strstr_len(text->text, (gssize)text->size, "-----BEGIN CERTIFICATE-----") == NULL) {
+        g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_INVALID_CONFIG,
+                    "%s: there is no certificate in PEM form in it", value);
+        return FALSE;
+    }
+
+    *(char **)member = g_strdup(value);
+    return TRUE;
+}
+
+static gboolean
+read_secret_path(const SpokeConfigKey *key, const char *value, gpointer member, GError **error)
+{
+    return *value == '\0' || g_path_is_absolute(value) ||
+           fail(error, "must be a path from the root, as /etc/spoked/connection-string");
+}
+
+static gboolean
+read_credential_name(const SpokeConfigKey *key, const char *value, gpointer member, GError **error)
+{
+    if (strlen(value) > CREDENTIAL_NAME_BYTES_MAX || strchr(value, '/') != NULL ||
+        strcmp(value, ".") == 0 || strcmp(value, "..") == 0)
+        return fail(error, "must be the name of a credential, without a path");
+    return TRUE;
+}
+
+#define MEMBER(name) G_STRUCT_OFFSET(SpokeConfig, name)
+
+/* clang-format off */
+const SpokeConfigKey spoke_config_keys[] = {
+    /* SPOKE_CONFIG_SOURCE_ */
+    {"Hub", "ConnectionString", "", NULL, NULL, NULL, 0},
+    {"Hub", "ConnectionStringFile", "", NULL, NULL, read_secret_path, 0},
+    {"Hub", "ConnectionStringCredential", "", NULL, NULL, read_credential_name, 0},
+    {"Hub", "CAFile", "", NULL, NULL, read_ca_file, MEMBER(ca_file)},
+    {"Hub", "MqttPort", "8883", "1", "65535", read_uint16, MEMBER(mqtt_port)},
+    /* Source: iot-hub-protocol.md, 2.2: beyond it the hub's own limit strikes first. */
+    {"Hub", "KeepAliveSec", "180", "5", "1177", read_uint, MEMBER(keepalive_sec)},
+    {"Hub", "TokenLifetimeSec", "3600", "120", "31536000", read_int64, MEMBER(token_lifetime_sec)},
+    {"Hub", "ConnectTimeoutSec", "30", "1", "300", read_uint, MEMBER(connect_timeout_sec)},
+
+    {"Spool", "BytesMax", "256M", "64K", "1T", read_bytes, MEMBER(outbox.bytes_max)},
+    {"Spool", "WhenFull", "reject", NULL, NULL, read_when_full, MEMBER(outbox.when_full)},
+    {"Spool", "FlushWindowSec", "1", "0.01", "60", read_duration, MEMBER(flush_window_usec)},
+    {"Spool", "DefaultTtlSec", "0", "0", "315360000", read_duration, MEMBER(outbox.default_ttl_usec)},
+
+    {"Inbox", "MessagesMax", "256", "1", "10000", read_uint, MEMBER(delivery.messages_max)},
+    {"Inbox", "BytesMax", "4M", "128K", "1G", read_bytes, MEMBER(delivery.bytes_max)},
+    {"Inbox", "MaxDeliveryCount", "10", "1", "100", read_uint, MEMBER(delivery.delivery_count_max)},
+    {"Inbox", "DeadLettersMax", "100", "0", "10000", read_uint, MEMBER(delivery.dead_letters_max)},
+
+    {"Daemon", "ShutdownTimeoutSec", "10", "0", "300", read_duration, MEMBER(shutdown_timeout_usec)},
+    {"Daemon", "LogLevel", "info", NULL, NULL, read_log_level, MEMBER(debug)},
+};
+/* clang-format on */
+const guint spoke_config_n_keys = G_N_ELEMENTS(spoke_config_keys);
+
+const SpokeConfigKey *
+spoke_config_key_find(const char *section, const char *name)
+{
+    for (guint i = 0; i < spoke_config_n_keys; i++) {
+        const SpokeConfigKey *key = &spoke_config_keys[i];
+
+        if (strcmp(key->section, section) == 0 && strcmp(key->name, name) == 0)
+            return key;
+    }
+    return NULL;
+}
+
+char *
+spoke_config_key_list(const char *section)
+{
+    g_autoptr(GString) list = g_string_new(NULL);
+    const char *last = "";
+
+    for (guint i = 0; i < spoke_config_n_keys; i++) {
+        const SpokeConfigKey *key = &spoke_config_keys[i];
+        const char *word = section == NULL ? key->section : key->name;
+
+        if (section == NULL ? strcmp(word, last) == 0 : strcmp(key->section, section) != 0)
+            continue;
+        g_string_append_printf(list, "%s%s", list->len > 0 ? ", " : "", word);
+        last = word;
+    }
+    return list->len > 0 ? g_string_free(g_steal_pointer(&list), FALSE) : NULL;
+}
+
+gboolean
+spoke_config_key_apply(const SpokeConfigKey *key, const char *value, SpokeConfig *config,
+                       GError **error)
+{
+    if (*value == '\0')
+        value = key->fallback;
+    return key->read == NULL || key->read(key, value, (char *)config + key->offset, error);
+}
