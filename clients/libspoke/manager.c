@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "clients/libspoke/call.h"
+#include "clients/libspoke/failure.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* What the daemon does as a whole. */
+
+static int
+add_name(const char ***names, size_t n, const char *name)
+{
+    const char **more = reallocarray(*names, n + 1, sizeof *more);
+    if (more == NULL)
+        return -ENOMEM;
+    more[n] = name;
+    *names = more;
+    return 0;
+}
+
+static int
+read_names(sd_bus_message *m, const char ***names, size_t *ret_n)
+{
+    const char *name = NULL;
+    size_t n = 0;
+
+    int r = sd_bus_message_enter_container(m, 'a', "(so)");
+    while (r >= 0 && (r = sd_bus_message_read(m, "(so)", &name, NULL)) > 0)
+        r = add_name(names, n++, name);
+    if (r >= 0)
+        r = sd_bus_message_exit_container(m);
+    if (r >= 0)
+        *ret_n = n;
+    return r;
+}
+
+static void
+free_names(const char ***names)
+{
+    free(*names);
+}
+
+static void
+on_devices(SpokeCall *call, sd_bus_message *reply, const SpokeFailure *failure)
+{
+    SPOKE_AUTO(free_names) const char **names = NULL;
+    size_t n = 0;
+
+    if (failure == NULL && read_names(reply, &names, &n) < 0)
+        failure = &spoke_failure_bad_answer;
+    if (call->callback.devices != NULL)
+        call->callback.devices(call->client, failure == NULL ? names : NULL, n, failure,
+                               call->user_data);
+}
+
+static int
+call_manager(SpokeClient *client, const char *member, const SpokeCall *call)
+{
+    SPOKE_AUTO(unref_message) sd_bus_message *m = NULL;
+
+    int r = spoke_call_new_message(client, MANAGER_PATH, MANAGER_INTERFACE, member, &m);
+    return r < 0 ? r : spoke_call_start(client, m, 0, call);
+}
+
+SPOKE_PUBLIC int
+spoke_client_list_devices(SpokeClient *client, SpokeDevicesFunc devices, void *user_data)
+{
+    return call_manager(
+        client, "ListDevices",
+        &(SpokeCall){.answer = on_devices, .callback.devices = devices, .user_data = user_data});
+}
+
+SPOKE_PUBLIC int
+spoke_client_reload(SpokeClient *client, SpokeDoneFunc done, void *user_data)
+{
+    return call_manager(client, "Reload",
+                        &(SpokeCall){.answer = spoke_call_answer_done,
+                                     .callback.done = done,
+                                     .user_data = user_data});
+}
