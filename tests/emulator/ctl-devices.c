@@ -42,9 +42,9 @@ static void
 print_devices(JsonNode *answer)
 {
     static const CtlColumn columns[] = {
-        {"DEVICE", FALSE}, {"STATUS", FALSE},   {"CONNECTION", FALSE},
-        {"SINCE", FALSE},  {"LAST ACT", FALSE}, {"SENT", TRUE},
-        {"QUEUED", TRUE},  {"LAST END", FALSE}, {NULL, FALSE},
+        {"DEVICE", FALSE}, {"STATUS", FALSE},    {"CONNECTION", FALSE},
+        {"SINCE", FALSE},  {"LAST SEEN", FALSE}, {"SENT", TRUE},
+        {"QUEUED", TRUE},  {"LAST END", FALSE},  {NULL, FALSE},
     };
     g_autoptr(CtlTable) table = ctl_table_new(columns);
     JsonArray *devices = json_node_get_array(answer);
