@@ -114,13 +114,18 @@ static gboolean
 print_arrival(JsonNode *line, gpointer user_data)
 {
     Ctl *ctl = user_data;
+    JsonObject *message = json_node_get_object(line);
+    gint64 missed = json_object_get_int_member_with_default(message, "missed", 0);
 
-    if (ctl->json) {
-        ctl_print_json(line);
+    if (ctl->json || missed > 0) {
+        if (ctl->json)
+            ctl_print_json(line);
+        else
+            printf("(%" G_GINT64_FORMAT " were forgotten before they could be shown)\n", missed);
         return fflush(stdout) == 0;
     }
 
-    g_autoptr(GPtrArray) cells = describe_message(json_node_get_object(line));
+    g_autoptr(GPtrArray) cells = describe_message(message);
     g_autoptr(GString) row = g_string_new(NULL);
     for (guint i = 0; i < cells->len; i++) {
         const char *cell = g_ptr_array_index(cells, i);
@@ -157,6 +162,23 @@ messages_path(const char *path, const char *device_id, gint64 since, gint64 limi
     return g_string_free(text, FALSE);
 }
 
+/* Without a beginning, following begins with what is still to come. */
+static gboolean
+follow_messages(Ctl *ctl, const char *device_id, gint64 since, GError **error)
+{
+    if (since < 0) {
+        g_autoptr(JsonNode) stats =
+            ctl_client_call(ctl->client, "GET", "/stats", NULL, JSON_NODE_OBJECT, error);
+        if (stats == NULL)
+            return FALSE;
+        since =
+            json_object_get_int_member_with_default(json_node_get_object(stats), "lastSequence", 0);
+    }
+
+    g_autofree char *path = messages_path("/messages/stream", device_id, since, -1);
+    return ctl_client_follow(ctl->client, path, 0, print_arrival, ctl, error);
+}
+
 gboolean
 ctl_run_messages(Ctl *ctl, int argc, char **argv, GError **error)
 {
@@ -180,10 +202,9 @@ ctl_run_messages(Ctl *ctl, int argc, char **argv, GError **error)
         return FALSE;
     }
 
-    g_autofree char *path =
-        messages_path(follow ? "/messages/stream" : "/messages", device_id, since, limit);
     if (follow)
-        return ctl_client_follow(ctl->client, path, 0, print_arrival, ctl, error);
+        return follow_messages(ctl, device_id, since, error);
+    g_autofree char *path = messages_path("/messages", device_id, since, limit);
     return ctl_show(ctl, path, JSON_NODE_ARRAY, print_messages, error);
 }
 
@@ -193,8 +214,11 @@ static gboolean
 count_arrival(JsonNode *line, gpointer user_data)
 {
     Wait *wait = user_data;
+    JsonObject *message = json_node_get_object(line);
 
-    wait->last = json_object_get_int_member(json_node_get_object(line), "sequence");
+    if (!json_object_has_member(message, "sequence"))
+        return TRUE; /* tells of missed ones */
+    wait->last = json_object_get_int_member(message, "sequence");
     if (wait->since < 0)
         wait->since = wait->last - 1;
     wait->arrived = wait->one_device ? wait->arrived + 1 : wait->last - wait->since;
