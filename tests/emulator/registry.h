@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+typedef struct EmuStore EmuStore;
+typedef struct EmuLink EmuLink;
+
+/* The identity registry: devices, their modules, and the hub's access policies. */
+typedef struct EmuRegistry EmuRegistry;
+
+/* An identity. What stands in the second block is this run's and kept by the hub. */
+typedef struct {
+    char *device_id;     /* owned */
+    char *module_id;     /* owned; NULL for a device */
+    char *generation_id; /* owned; tells a re-created identity from its predecessor */
+    char *primary_key;   /* owned; base64 */
+    char *secondary_key; /* owned; base64 */
+    gboolean enabled;
+
+    EmuLink *link;               /* borrowed; NULL while disconnected */
+    char *client_id;             /* owned; of the last connection */
+    char *disconnect_reason;     /* owned; of the last connection */
+    gint64 connected_since_usec; /* wall clock; 0 while disconnected */
+    gint64 last_activity_usec;   /* wall clock; 0 if it never connected */
+    guint64 messages_received;
+} EmuIdentity;
+
+typedef enum {
+    EMU_RIGHT_REGISTRY_READ = 1 << 0,
+    EMU_RIGHT_REGISTRY_WRITE = 1 << 1,
+    EMU_RIGHT_SERVICE_CONNECT = 1 << 2,
+    EMU_RIGHT_DEVICE_CONNECT = 1 << 3,
+} EmuRights;
+
+typedef struct {
+    char *name; /* owned */
+    EmuRights rights;
+    char *primary_key;   /* owned; base64 */
+    char *secondary_key; /* owned; base64 */
+} EmuPolicy;
+
+/* What to change; NULL leaves a key as it is, or makes one for a new identity. */
+typedef struct {
+    const char *primary_key;
+    const char *secondary_key;
+    const char *status; /* "enabled", "disabled" or NULL */
+} EmuIdentityChange;
+
+EmuRegistry *emu_registry_new(EmuStore *store);
+void emu_registry_free(EmuRegistry *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(EmuRegistry, emu_registry_free)
+
+/* Returns: (transfer none) (nullable): the identity; @module_id NULL asks for the device. */
+EmuIdentity *emu_registry_find(EmuRegistry *self, const char *device_id, const char *module_id);
+
+/* Returns: (transfer container): all identities, devices sorted, each followed by its modules. */
+GPtrArray *emu_registry_list(EmuRegistry *self);
+
+/**
+ * emu_registry_put:
+ *
+ * Creates or changes an identity. EMU_ERROR_ARGUMENT for a bad id, key or status;
+ * EMU_ERROR_NOT_FOUND for a module of a device that is not there.
+ *
+ * Returns: (transfer none): the identity.
+ */
+EmuIdentity *emu_registry_put(EmuRegistry *self, const char *device_id, const char *module_id,
+                              const EmuIdentityChange *change, gboolean *ret_created,
+                              GError **error);
+
+/**
+ * emu_registry_remove:
+ *
+ * Removes an identity, a device with its modules. Their links must be closed before.
+ */
+gboolean emu_registry_remove(EmuRegistry *self, EmuIdentity *identity, GError **error);
+
+/* Returns: (transfer none) (nullable): the access policy of that name. */
+const EmuPolicy *emu_registry_policy(EmuRegistry *self, const char *name);
+
+/* 1 to 128 characters of the set for device and module ids. Source: protocol page, 1.1. */
+gboolean emu_id_is_valid(const char *id);
