@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <gio/gio.h>
+
+typedef struct EmuHub EmuHub;
+
+/* One MQTT connection, from its first packet to its end, over any pollable stream. */
+typedef struct EmuMqttSession EmuMqttSession;
+
+typedef void (*EmuMqttSessionEnded)(EmuMqttSession *session, gpointer user_data);
+
+/* The largest remaining length that is read at all: a message at the size limit and its topic. */
+#define EMU_MQTT_PACKET_MAX (256 * 1024 + 64 * 1024 + 16)
+
+/* C2D messages sent and not acknowledged. Source: protocol page, 2.3. */
+#define EMU_MQTT_OUTBOUND_MAX 10
+
+/**
+ * emu_mqtt_session_new:
+ * @stream: TLS is up; both its streams are pollable
+ * @socket: (nullable): what lies below @stream, to be closed without farewell
+ * @ended: runs once, from the main loop, when the connection has ended: free the session there
+ */
+EmuMqttSession *emu_mqtt_session_new(EmuHub *hub, GIOStream *stream, GSocket *socket,
+                                     EmuMqttSessionEnded ended, gpointer user_data);
+
+/* Closes the connection if it is open; @ended is not called any more. */
+void emu_mqtt_session_free(EmuMqttSession *self);
