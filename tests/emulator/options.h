@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+#include "hub.h"
+
+/* What the command line says, with the defaults filled in. */
+typedef struct {
+    EmuHubOptions hub;
+    char **listen;           /* owned; numeric addresses */
+    gboolean listen_default; /* nobody asked for these addresses: one may be missing */
+    guint16 mqtt_port;
+    guint16 control_port;
+    char **devices;     /* owned; ID[=KEY]; NULL for none */
+    char *devices_file; /* owned; NULL for none */
+    char *ready_file;   /* owned; NULL for none */
+    gboolean quiet;
+    gboolean show_version;
+} EmuOptions;
+
+void emu_options_clear(EmuOptions *options);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(EmuOptions, emu_options_clear)
+
+/* Parses the command line; --help prints and exits. */
+gboolean emu_options_parse(int argc, char **argv, EmuOptions *ret_options, GError **error);
