@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A wall clock that a test can step, for one program: preloaded, it adds the seconds found in the
+ * file $FAKE_CLOCK_FILE (8 bytes, a native int64, mapped, so a change is seen at once) to what the
+ * C library says of CLOCK_REALTIME. Other clocks stay real.
+ */
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+static const volatile int64_t *step_sec;
+
+__attribute__((constructor)) static void
+map_step(void)
+{
+    const char *path = getenv("FAKE_CLOCK_FILE");
+    int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    void *page = fd >= 0 ? mmap(NULL, sizeof *step_sec, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+
+    if (page != MAP_FAILED)
+        step_sec = page;
+    if (fd >= 0)
+        close(fd);
+}
+
+EXPORT int
+clock_gettime(clockid_t clock, struct timespec *now)
+{
+    int r = (int)syscall(SYS_clock_gettime, clock, now);
+
+    if (r == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE) && step_sec != NULL)
+        now->tv_sec += *step_sec;
+    return r;
+}
+
+EXPORT int
+gettimeofday(struct timeval *now, void *zone)
+{
+    struct timespec precise;
+    int r = clock_gettime(CLOCK_REALTIME, &precise);
+
+    (void)zone;
+    now->tv_sec = precise.tv_sec;
+    now->tv_usec = precise.tv_nsec / 1000;
+    return r;
+}
+
+EXPORT time_t
+time(time_t *ret)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    if (ret != NULL)
+        *ret = now.tv_sec;
+    return now.tv_sec;
+}

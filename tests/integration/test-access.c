@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Who may do what, with the bus policy as it is installed: root and group spoked get in, another
+ * user gets nowhere, with any member. Needs root, to become somebody else.
+ */
+#include "tests/integration/harness.h"
+
+#include <grp.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define NOBODY 65534
+
+/* Every member there is; the lists are compared with the daemon's introspection. */
+static const char *const device_methods[][2] = {
+    {"SendText", "('x', @a{ss} {}, @a{sv} {})"},
+    {"Send", "(b'x', @a{ss} {}, @a{sv} {})"},
+    {"SendBatch", "([(b'a', @a{ss} {}, @a{sv} {})],)"},
+    {"Flush", "(@t 0,)"},
+    {"Subscribe", "(@a{sv} {},)"},
+    {"Unsubscribe", "(@u 1,)"},
+    {"Receive", "(@t 0, @a{sv} {})"},
+    {"Complete", "('1',)"},
+    {"Abandon", "('1',)"},
+    {"Reject", "('1',)"},
+};
+
+static const char *const manager_methods[][2] = {
+    {"ListDevices", "()"},
+    {"GetDevice", "('self',)"},
+    {"Reload", "()"},
+};
+
+static gboolean
+is_denied(GDBusConnection *bus, const char *path, const char *interface, const char *method,
+          const char *parameters)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) reply = g_dbus_connection_call_sync(
+        bus, HARNESS_BUS_NAME, path, interface, method, g_variant_new_parsed(parameters), NULL,
+        G_DBUS_CALL_FLAGS_NO_AUTO_START, 5000, NULL, &error);
+
+    return g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_ACCESS_DENIED);
+}
+
+/* Runs in a process of user nobody. Returns: exit status, the number of members that let it in. */
+static int
+try_everything(const char *address)
+{
+    int let_in = 0;
+    g_autoptr(GDBusConnection) bus =
+        g_dbus_connection_new_for_address_sync(address,
+                                               G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
+                                                   G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
+                                               NULL, NULL, NULL);
+
+    if (bus == NULL)
+        return 100;
+    for (guint i = 0; i < G_N_ELEMENTS(device_methods); i++)
+        let_in += !is_denied(bus, HARNESS_SELF, "org.spoked1.Device", device_methods[i][0],
+                             device_methods[i][1]);
+    for (guint i = 0; i < G_N_ELEMENTS(manager_methods); i++)
+        let_in += !is_denied(bus, HARNESS_MANAGER, "org.spoked1.Manager", manager_methods[i][0],
+                             manager_methods[i][1]);
+    let_in += !is_denied(bus, HARNESS_SELF, "org.freedesktop.DBus.Properties", "GetAll",
+                         "('org.spoked1.Device',)");
+    let_in += !is_denied(bus, HARNESS_MANAGER, "org.freedesktop.DBus.ObjectManager",
+                         "GetManagedObjects", "()");
+    return let_in;
+}
+
+/* Calls @function as @uid with only the group @gid. Returns: its exit status */
+static int
+as_user(uid_t uid, gid_t gid, int (*function)(const char *), const char *argument)
+{
+    int status = 0;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        if (setgroups(0, NULL) < 0 || setgid(gid) < 0 || setuid(uid) < 0)
+            _exit(101);
+        _exit(function(argument));
+    }
+    g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void
+test_another_user_is_let_in_nowhere(void)
+{
+    g_autoptr(Harness) h = harness_new();
+
+    harness_start_daemon(h);
+    harness_wait_state(h, "connected");
+
+    g_assert_cmpint(as_user(NOBODY, NOBODY, try_everything, harness_get_bus_address(h)), ==, 0);
+    g_assert_cmpuint(harness_counter(h, "SentMessages"), ==, 0);
+}
+
+static int
+call_reload(const char *address)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GDBusConnection) bus =
+        g_dbus_connection_new_for_address_sync(address,
+                                               G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
+                                                   G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
+                                               NULL, NULL, NULL);
+    g_autoptr(GVariant) sent =
+        g_dbus_connection_call_sync(bus, HARNESS_BUS_NAME, HARNESS_SELF, "org.spoked1.Device",
+                                    "SendText", g_variant_new_parsed("('x', @a{ss} {}, @a{sv} {})"),
+                                    NULL, G_DBUS_CALL_FLAGS_NO_AUTO_START, 5000, NULL, &error);
+
+    if (sent == NULL)
+        return 2;
+    g_autoptr(GVariant) reloaded = g_dbus_connection_call_sync(
+        bus, HARNESS_BUS_NAME, HARNESS_MANAGER, "org.spoked1.Manager", "Reload", NULL, NULL,
+        G_DBUS_CALL_FLAGS_NO_AUTO_START, 5000, NULL, &error);
+    g_autofree char *name = error != NULL ? g_dbus_error_get_remote_error(error) : NULL;
+    return g_strcmp0(name, "org.spoked1.Error.NotPermitted") == 0 ? 0 : 3;
+}
+
+static void
+test_a_member_of_the_group_may_send_but_not_reload(void)
+{
+    struct group *group = getgrnam("spoked");
+    g_autoptr(Harness) h = harness_new();
+
+    /* The package makes the group; the test makes it where the package isn't installed. */
+    if (group == NULL) {
+        g_assert_true(
+            g_spawn_command_line_sync("groupadd --system spoked", NULL, NULL, NULL, NULL));
+        group = getgrnam("spoked");
+    }
+    g_assert_nonnull(group);
+    harness_start_daemon(h);
+    harness_wait_state(h, "connected");
+
+    g_assert_cmpint(as_user(NOBODY, group->gr_gid, call_reload, harness_get_bus_address(h)), ==, 0);
+    harness_wait_counter(h, "SentMessages", 1);
+}
+
+static guint
+count_methods(Harness *h, const char *path, const char *interface)
+{
+    g_autoptr(GError) error = NULL;
+    const char *xml;
+    g_autoptr(GVariant) reply = g_dbus_connection_call_sync(
+        harness_get_bus(h), HARNESS_BUS_NAME, path, "org.freedesktop.DBus.Introspectable",
+        "Introspect", NULL, NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, &error);
+    guint n = 0;
+
+    g_assert_no_error(error);
+    g_variant_get(reply, "(&s)", &xml);
+    g_autoptr(GDBusNodeInfo) node = g_dbus_node_info_new_for_xml(xml, &error);
+    g_assert_no_error(error);
+    GDBusInterfaceInfo *info = g_dbus_node_info_lookup_interface(node, interface);
+    g_assert_nonnull(info);
+    for (GDBusMethodInfo **method = info->methods; method != NULL && *method != NULL; method++)
+        n++;
+    return n;
+}
+
+static void
+test_no_method_is_left_out_here(void)
+{
+    g_autoptr(Harness) h = harness_new();
+
+    harness_start_daemon(h);
+
+    g_assert_cmpuint(count_methods(h, HARNESS_SELF, "org.spoked1.Device"), ==,
+                     G_N_ELEMENTS(device_methods));
+    g_assert_cmpuint(count_methods(h, HARNESS_MANAGER, "org.spoked1.Manager"), ==,
+                     G_N_ELEMENTS(manager_methods));
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/access/nobody/is-let-in-nowhere", test_another_user_is_let_in_nowhere);
+    g_test_add_func("/access/group/may-send-but-not-reload",
+                    test_a_member_of_the_group_may_send_but_not_reload);
+    g_test_add_func("/access/methods/none-is-left-out-here", test_no_method_is_left_out_here);
+    return g_test_run();
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * kill -9 of daemon, hub and applications at random moments under load, with a ledger on both
+ * ends. What an application's ledger says was accepted must be in the hub's journal; what was sent
+ * down must be in a handler's ledger. SPOKE_KILLS sets how often, SPOKE_KILL_SEED what chance does.
+ */
+#include "tests/integration/harness.h"
+
+#include <signal.h>
+#include <string.h>
+
+#define KILLS_DEFAULT 200
+#define APPS          3
+
+typedef struct {
+    Harness *h; /* borrowed */
+    GRand *chance;
+    GSubprocess *apps[APPS];
+    char *ledgers[APPS];
+    guint c2d_sent;
+} Battle;
+
+static void
+start_app(Battle *battle, guint i)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *name = g_strdup_printf("app%u", i);
+
+    battle->apps[i] =
+        g_subprocess_new(G_SUBPROCESS_FLAGS_NONE, &error, g_getenv("SPOKE_LEDGER_APP"),
+                         harness_get_bus_address(battle->h), name, battle->ledgers[i], NULL);
+    g_assert_no_error(error);
+}
+
+static void
+kill_app(Battle *battle, guint i)
+{
+    g_subprocess_force_exit(battle->apps[i]);
+    g_assert_true(g_subprocess_wait(battle->apps[i], NULL, NULL));
+    g_clear_object(&battle->apps[i]);
+}
+
+static gboolean
+on_time(gpointer done)
+{
+    *(gboolean *)done = TRUE;
+    return G_SOURCE_REMOVE;
+}
+
+/* Lets the programs work for a while: the length of the while is what is random here. */
+static void
+let_work(Battle *battle, int msec)
+{
+    gboolean done = FALSE;
+
+    g_timeout_add(msec, on_time, &done);
+    while (!done)
+        g_main_context_iteration(NULL, TRUE);
+}
+
+static void
+send_c2d(Battle *battle)
+{
+    g_autofree char *body =
+        g_strdup_printf("{\"body\":\"x\",\"messageId\":\"down-%u\"}", battle->c2d_sent);
+    guint status =
+        harness_hub_status(battle->h, "POST", "/devices/" HARNESS_DEVICE_ID "/messages", body);
+
+    /* The hub's queue of 50 may be full while the daemon is away. */
+    if (status == 201)
+        battle->c2d_sent++;
+    else
+        g_assert_cmpuint(status, ==, 403);
+}
+
+static void
+strike(Battle *battle)
+{
+    switch (g_rand_int_range(battle->chance, 0, 4)) {
+    case 0:
+        harness_kill_hub(battle->h, SIGKILL);
+        let_work(battle, g_rand_int_range(battle->chance, 0, 50));
+        harness_start_hub(battle->h);
+        break;
+    case 1: {
+        guint i = g_rand_int_range(battle->chance, 0, APPS);
+        kill_app(battle, i);
+        start_app(battle, i);
+        break;
+    }
+    default:
+        harness_kill_daemon(battle->h, SIGKILL);
+        harness_start_daemon(battle->h);
+        break;
+    }
+}
+
+/* Adds the second word of each complete line that begins with @what. */
+static void
+read_ledger(GHashTable *ids, const char *path, const char *what)
+{
+    g_autofree char *text = NULL;
+
+    if (!g_file_get_contents(path, &text, NULL, NULL))
+        return;
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (char **line = lines; *line != NULL; line++)
+        if (g_str_has_prefix(*line, what))
+            g_hash_table_add(ids, g_strdup(*line + strlen(what)));
+}
+
+/* The journal's third column is the message-id. */
+static GHashTable *
+read_hub(Harness *h, guint *ret_lines)
+{
+    g_autofree char *path = harness_get_hub_journal(h);
+    g_autofree char *text = NULL;
+    GHashTable *ids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    *ret_lines = 0;
+    for (char **line = lines; *line != NULL; line++) {
+        g_auto(GStrv) columns = g_strsplit(*line, "\t", -1);
+        if (g_strv_length(columns) < 4)
+            continue;
+        g_hash_table_add(ids, g_strdup(columns[2]));
+        ++*ret_lines;
+    }
+    return ids;
+}
+
+static void
+assert_none_lost(Battle *battle)
+{
+    g_autoptr(GHashTable) promised = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    guint lines = 0;
+    g_autoptr(GHashTable) arrived = read_hub(battle->h, &lines);
+    guint lost = 0;
+    GHashTableIter iter;
+    gpointer id;
+
+    for (guint i = 0; i < APPS; i++)
+        read_ledger(promised, battle->ledgers[i], "sent ");
+    g_hash_table_iter_init(&iter, promised);
+    while (g_hash_table_iter_next(&iter, &id, NULL))
+        if (!g_hash_table_contains(arrived, id) && lost++ < 10)
+            g_printerr("lost: %s\n", (char *)id);
+    g_test_message("%u promised, %u arrivals of %u messages, %u lost", g_hash_table_size(promised),
+                   lines, g_hash_table_size(arrived), lost);
+    if (lost > 0)
+        harness_fail(battle->h, "%u of %u promised messages are lost", lost,
+                     g_hash_table_size(promised));
+    g_assert_cmpuint(g_hash_table_size(promised), >, 1000);
+}
+
+static gboolean
+all_handled(Harness *h, gpointer user_data)
+{
+    Battle *battle = user_data;
+    g_autoptr(GHashTable) handled = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+    for (guint i = 0; i < APPS; i++)
+        read_ledger(handled, battle->ledgers[i], "handled ");
+    return g_hash_table_size(handled) == battle->c2d_sent;
+}
+
+static void
+test_nothing_promised_is_lost(void)
+{
+    g_autoptr(Harness) h = harness_new();
+    const char *kills = g_getenv("SPOKE_KILLS");
+    const char *seed = g_getenv("SPOKE_KILL_SEED");
+    guint n = kills != NULL ? atoi(kills) : KILLS_DEFAULT;
+    Battle battle = {.h = h,
+                     .chance = seed != NULL ? g_rand_new_with_seed(atoi(seed)) : g_rand_new()};
+
+    harness_start_daemon(h);
+    for (guint i = 0; i < APPS; i++) {
+        battle.ledgers[i] = g_strdup_printf("%s/app%u.ledger", harness_get_dir(h), i);
+        start_app(&battle, i);
+    }
+
+    for (guint i = 0; i < n; i++) {
+        let_work(&battle, g_rand_int_range(battle.chance, 5, 400));
+        send_c2d(&battle);
+        strike(&battle);
+    }
+    harness_wait(h, "the handling of all C2D messages", all_handled, &battle);
+    for (guint i = 0; i < APPS; i++)
+        kill_app(&battle, i);
+    harness_wait_counter(h, "QueuedMessages", 0);
+
+    assert_none_lost(&battle);
+    g_assert_cmpuint(battle.c2d_sent, >, n / 4);
+    for (guint i = 0; i < APPS; i++)
+        g_free(battle.ledgers[i]);
+    g_rand_free(battle.chance);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/kill/ledger/nothing-promised-is-lost", test_nothing_promised_is_lost);
+    return g_test_run();
+}
