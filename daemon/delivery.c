@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/delivery.h"
+
+#include "daemon/delivery-private.h"
+#include "daemon/error.h"
+#include "daemon/filter.h"
+
+/*
+ * What the outside asks for: take this over, I listen, I wait, I am done with it, I have gone.
+ * What follows from it is delivery-run.c.
+ */
+
+const char *
+spoke_dead_reason_to_string(SpokeDeadReason reason)
+{
+    static const char *const names[] = {
+        [SPOKE_DEAD_NOT] = "",
+        [SPOKE_DEAD_REJECTED] = "rejected",
+        [SPOKE_DEAD_EXPIRED] = "expired",
+        [SPOKE_DEAD_DELIVERY_COUNT] = "delivery-count",
+    };
+
+    return names[reason];
+}
+
+static void
+answer_later(SpokeDelivery *self, SpokeInboxFunc done, gpointer user_data, GError *error)
+{
+    SpokeDeliveryAnswer *answer = g_new0(SpokeDeliveryAnswer, 1);
+
+    answer->done = done;
+    answer->user_data = user_data;
+    answer->error = error;
+    g_queue_push_tail(&self->answers, answer);
+    spoke_delivery_ask_for_run(self);
+}
+
+static void
+on_due(gpointer user_data)
+{
+    spoke_delivery_ask_for_run(user_data);
+}
+
+SpokeDelivery *
+spoke_delivery_new(SpokeInbox *inbox, SpokeClock *clock, const SpokeDeliveryOptions *options,
+                   const SpokeDeliveryEvents *events, gpointer user_data, GError **error)
+{
+    g_autoptr(SpokeDelivery) self = g_new0(SpokeDelivery, 1);
+
+    self->clock = clock;
+    self->clock->due = on_due;
+    self->clock->user_data = self;
+    self->options = *options;
+    self->events = *events;
+    self->user_data = user_data;
+    self->shelf = spoke_shelf_new(inbox, error);
+    if (self->shelf == NULL)
+        return NULL;
+
+    spoke_shelf_trim_dead(self->shelf, options->dead_letters_max, options->bytes_max);
+    self->paused = spoke_delivery_look_full(self);
+    spoke_delivery_ask_for_run(self);
+    return g_steal_pointer(&self);
+}
+
+void
+spoke_delivery_free(SpokeDelivery *self)
+{
+    if (self == NULL)
+        return;
+
+    if (self->shelf != NULL)
+        spoke_delivery_stop(self);
+    while (!g_queue_is_empty(&self->receivers))
+        spoke_receiver_refuse(g_queue_pop_head(&self->receivers), SPOKE_ERROR_SHUTDOWN,
+                              "The daemon is stopping");
+    spoke_shelf_free(self->shelf);
+    spoke_delivery_give_answers(self);
+    spoke_subscriptions_clear(&self->subscriptions);
+    g_clear_handle_id(&self->run_id, g_source_remove);
+    self->clock->free(self->clock);
+    g_free(self);
+}
+
+void
+spoke_delivery_set_options(SpokeDelivery *self, const SpokeDeliveryOptions *options)
+{
+    self->options = *options;
+    spoke_shelf_trim_dead(self->shelf, options->dead_letters_max, options->bytes_max);
+    spoke_delivery_ask_for_run(self);
+}
+
+/* Takes back what is promised to @number, or locked to it, or promised to a receiver of @owner
+ * (each 0 or NULL for nobody's). */
+static void
+take_back(SpokeDelivery *self, guint32 number, const char *owner)
+{
+    for (GList *link = spoke_shelf_peek_alive(self->shelf), *next; link != NULL; link = next) {
+        SpokeParcel *parcel = link->data;
+        SpokeReceiver *receiver = parcel->receiver;
+
+        next = link->next;
+        if (receiver != NULL && g_strcmp0(receiver->owner, owner) == 0) {
+            parcel->receiver = NULL;
+            spoke_delivery_let_go(self, parcel);
+            g_queue_push_tail(&self->receivers, receiver); /* to be refused with the others */
+        } else if (number != 0 && parcel->subscription == number) {
+            spoke_delivery_let_go(self, parcel);
+        }
+    }
+}
+
+void
+spoke_delivery_stop(SpokeDelivery *self)
+{
+    self->stopped = TRUE;
+    for (GList *link = spoke_shelf_peek_alive(self->shelf); link != NULL; link = link->next) {
+        SpokeParcel *parcel = link->data;
+
+        if (parcel->state != SPOKE_PARCEL_PROMISED)
+            continue;
+        if (parcel->receiver != NULL)
+            g_queue_push_tail(&self->receivers, g_steal_pointer(&parcel->receiver));
+        spoke_delivery_let_go(self, parcel);
+    }
+    spoke_delivery_ask_for_run(self);
+}
+
+static void
+on_stored(SpokeParcel *parcel, const GError *error, gpointer user_data)
+{
+    SpokeDelivery *self = user_data;
+
+    spoke_delivery_note_storage(self, error);
+    if (error == NULL)
+        self->received++;
+    spoke_parcel_answer_waiters(parcel, error);
+}
+
+/* The slack is for what was on its way when receiving paused. */
+static gboolean
+check_room(SpokeDelivery *self, GError **error)
+{
+    const SpokeShelfTotals *totals = spoke_shelf_get_totals(self->shelf);
+    guint64 messages_max = (guint64)self->options.messages_max + SPOKE_DELIVERY_SLACK_MESSAGES;
+    guint64 bytes_max = self->options.bytes_max + SPOKE_DELIVERY_SLACK_BYTES;
+
+    if (totals->messages < messages_max && totals->bytes < bytes_max)
+        return TRUE;
+
+    g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_QUEUE_FULL,
+                "Inbox of %u messages and %" G_GUINT64_FORMAT " bytes is over the limit of %u or "
+                "%" G_GUINT64_FORMAT,
+                totals->messages, totals->bytes, self->options.messages_max,
+                self->options.bytes_max);
+    return FALSE;
+}
+
+void
+spoke_delivery_take_over(SpokeDelivery *self, SpokeMessage *message, SpokeInboxFunc done,
+                         gpointer user_data)
+{
+    SpokeDigest digest = spoke_digest_of(message);
+    SpokeParcel *repeated = spoke_shelf_find_repeated(self->shelf, digest);
+    GError *error = NULL;
+
+    if (repeated != NULL && repeated->state == SPOKE_PARCEL_STORING) {
+        spoke_parcel_add_waiter(repeated, done, user_data);
+        return;
+    }
+    if (repeated != NULL || spoke_shelf_has_had(self->shelf, digest)) {
+        answer_later(self, done, user_data, NULL);
+        return;
+    }
+    if (!check_room(self, &error)) {
+        answer_later(self, done, user_data, error);
+        return;
+    }
+
+    SpokeParcel *parcel = spoke_shelf_store(
+        self->shelf, message, spoke_delivery_now(self, SPOKE_CLOCK_WALL), on_stored, self);
+
+    spoke_parcel_add_waiter(parcel, done, user_data);
+    /* A handler is free: its count goes to the disk in the same commit, not in one of its own. */
+    if (!self->stopped && spoke_subscriptions_get_room(&self->subscriptions, message) >=
+                              spoke_shelf_get_totals(self->shelf)->storing)
+        spoke_shelf_raise_count(self->shelf, parcel, spoke_delivery_on_counted, self);
+    spoke_delivery_ask_for_run(self);
+}
+
+static gboolean
+check_running(SpokeDelivery *self, GError **error)
+{
+    if (self->stopped)
+        g_set_error_literal(error, SPOKE_ERROR, SPOKE_ERROR_SHUTDOWN, "The daemon is stopping");
+    return !self->stopped;
+}
+
+guint32
+spoke_delivery_subscribe(SpokeDelivery *self, const char *owner, SpokeSubscribeMode mode,
+                         GBytes *filter, guint64 lock_msec, guint credit, GError **error)
+{
+    g_return_val_if_fail(mode == SPOKE_SUBSCRIBE_OBSERVE ||
+                             (lock_msec >= SPOKE_LOCK_MSEC_MIN && lock_msec <= SPOKE_LOCK_MSEC_MAX),
+                         0);
+    g_return_val_if_fail(
+        mode == SPOKE_SUBSCRIBE_OBSERVE || (credit >= 1 && credit <= SPOKE_CREDIT_MAX), 0);
+
+    if (!check_running(self, error))
+        return 0;
+
+    SpokeSubscription *subscription =
+        spoke_subscriptions_add(&self->subscriptions, owner, mode, filter, error);
+
+    if (subscription == NULL)
+        return 0;
+    subscription->lock_msec = lock_msec;
+    subscription->credit = credit;
+    spoke_delivery_ask_for_run(self);
+    return subscription->number;
+}
+
+static void
+end_subscription(SpokeDelivery *self, SpokeSubscription *subscription)
+{
+    take_back(self, subscription->number, NULL);
+    spoke_subscriptions_remove(&self->subscriptions, subscription);
+}
+
+gboolean
+spoke_delivery_unsubscribe(SpokeDelivery *self, const char *owner, guint32 number, GError **error)
+{
+    SpokeSubscription *subscription = spoke_subscriptions_find(&self->subscriptions, number);
+
+    if (subscription == NULL || !g_str_equal(subscription->owner, owner)) {
+        g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_NO_SUCH_SUBSCRIPTION,
+                    "Caller has no subscription %u", number);
+        return FALSE;
+    }
+
+    end_subscription(self, subscription);
+    return TRUE;
+}
+
+void
+spoke_delivery_drop_owner(SpokeDelivery *self, const char *owner)
+{
+    SpokeSubscription *subscription;
+    SpokeReceiver *receiver;
+
+    while ((subscription = spoke_subscriptions_find_owned(&self->subscriptions, owner)) != NULL)
+        end_subscription(self, subscription);
+    take_back(self, 0, owner);
+    while ((receiver = spoke_receivers_take_owned(&self->receivers, owner)) != NULL)
+        spoke_receiver_refuse(receiver, SPOKE_ERROR_CANCELLED, "The caller has left");
+}
+
+gboolean
+spoke_delivery_receive(SpokeDelivery *self, const char *owner, const char *user,
+                       gint64 timeout_usec, GBytes *filter, guint64 lock_msec, gboolean dead_letter,
+                       SpokeReceiveFunc done, gpointer user_data, GError **error)
+{
+    g_return_val_if_fail(!dead_letter || lock_msec == 0, FALSE);
+
+    if (!check_running(self, error) || !spoke_filter_check(filter, error))
+        return FALSE;
+    if (self->receivers.length >= SPOKE_RECEIVERS_MAX) {
+        g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_LIMIT_REACHED,
+                    "%u callers wait for a message, the limit is %u", self->receivers.length,
+                    SPOKE_RECEIVERS_MAX);
+        return FALSE;
+    }
+
+    SpokeReceiver *receiver = spoke_receiver_new(owner, user, filter);
+    gint64 now_usec = spoke_delivery_now(self, SPOKE_CLOCK_BOOT);
+
+    receiver->lock_msec = lock_msec;
+    receiver->dead_letter = dead_letter;
+    receiver->deadline_usec = timeout_usec < SPOKE_CLOCK_NEVER - now_usec
+                                  ? now_usec + MAX(timeout_usec, 0)
+                                  : SPOKE_CLOCK_NEVER;
+    receiver->done = done;
+    receiver->user_data = user_data;
+    g_queue_push_tail(&self->receivers, receiver);
+    spoke_delivery_ask_for_run(self);
+    return TRUE;
+}
+
+static gboolean
+is_locked_to(SpokeDelivery *self, const SpokeParcel *parcel, const char *owner, const char *user)
+{
+    if (parcel == NULL || parcel->state != SPOKE_PARCEL_LOCKED)
+        return FALSE;
+    if (parcel->user != NULL)
+        return g_strcmp0(parcel->user, user) == 0;
+
+    SpokeSubscription *holder =
+        spoke_subscriptions_find(&self->subscriptions, parcel->subscription);
+
+    return g_strcmp0(holder->owner, owner) == 0;
+}
+
+gboolean
+spoke_delivery_settle(SpokeDelivery *self, const char *owner, const char *user, guint64 id,
+                      SpokeSettle settle, SpokeInboxFunc done, gpointer user_data, GError **error)
+{
+    SpokeParcel *parcel = spoke_shelf_find(self->shelf, id);
+
+    if (!is_locked_to(self, parcel, owner, user)) {
+        g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_NO_SUCH_MESSAGE,
+                    "No message %" G_GUINT64_FORMAT " is locked to this caller; its lock may have "
+                    "run out, or it is settled already",
+                    id);
+        return FALSE;
+    }
+
+    spoke_delivery_let_go(self, parcel);
+    if (settle == SPOKE_SETTLE_COMPLETE)
+        spoke_delivery_remove(self, parcel, done, user_data);
+    else if (settle == SPOKE_SETTLE_REJECT)
+        spoke_delivery_bury(self, parcel, SPOKE_DEAD_REJECTED, done, user_data);
+    else if (parcel->count >= self->options.delivery_count_max)
+        spoke_delivery_bury(self, parcel, SPOKE_DEAD_DELIVERY_COUNT, done, user_data);
+    else
+        answer_later(self, done, user_data, NULL); /* its count is on disk since the hand-out */
+    return TRUE;
+}
+
+guint64
+spoke_delivery_get_waiting(SpokeDelivery *self)
+{
+    const SpokeShelfTotals *totals = spoke_shelf_get_totals(self->shelf);
+
+    return totals->messages - totals->storing;
+}
+
+guint64
+spoke_delivery_get_dead_letters(SpokeDelivery *self)
+{
+    return spoke_shelf_get_totals(self->shelf)->dead;
+}
+
+guint64
+spoke_delivery_get_received(SpokeDelivery *self)
+{
+    return self->received;
+}
+
+gboolean
+spoke_delivery_is_paused(SpokeDelivery *self)
+{
+    return self->paused;
+}
