@@ -12,9 +12,8 @@
  * both the signature and the token are made of that one text. The buffer of the token is as large
  * as it will ever be: growing would leave copies of its beginning behind in freed memory.
  */
-#define TOKEN_PREFIX     "SharedAccessSignature "
-#define SHA256_BYTES     32
-#define BASE64_BYTES_MAX (((SHA256_BYTES + 2) / 3) * 4)
+#define TOKEN_PREFIX "SharedAccessSignature "
+#define SHA256_BYTES 32
 /* What g_base64_encode_step() may need: its documentation's formula. */
 #define BASE64_BUFFER_SIZE ((SHA256_BYTES / 3 + 1) * 4 + 4)
 
@@ -35,26 +34,6 @@ append_encoded(GString *to, const char *text, size_t size)
             g_string_append_c(to, hex[c & 0xf]);
         }
     }
-}
-
-/* @ret_base64 has BASE64_BUFFER_SIZE bytes. Returns: its length, 0 on error. */
-static size_t
-sign(const SpokeSecret *key, const char *text, char *ret_base64, GError **error)
-{
-    guchar digest[SHA256_BYTES];
-
-    int r = gnutls_hmac_fast(GNUTLS_MAC_SHA256, spoke_secret_peek(key), spoke_secret_get_size(key),
-                             text, strlen(text), digest);
-    if (r < 0) {
-        g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_FAILED, "Cannot sign a SAS token: %s",
-                    gnutls_strerror(r));
-        return 0;
-    }
-
-    int state = 0, save = 0;
-    size_t n = g_base64_encode_step(digest, sizeof digest, FALSE, ret_base64, &state, &save);
-    n += g_base64_encode_close(FALSE, ret_base64 + n, &state, &save);
-    return n;
 }
 
 /* The next "name=value" of @rest, cut at the first '='; FALSE at the end. Spans, not copies. */
@@ -102,6 +81,34 @@ fail(GError **error, const char *what)
 }
 
 SpokeSecret *
+spoke_sas_compute_signature(const SpokeSecret *key, const char *audience, gint64 expiry_sec,
+                            GError **error)
+{
+    g_return_val_if_fail(key != NULL && audience != NULL, NULL);
+
+    g_autofree char *text = g_strdup_printf("%s\n%" G_GINT64_FORMAT, audience, expiry_sec);
+    guchar digest[SHA256_BYTES];
+    char base64[BASE64_BUFFER_SIZE];
+
+    int r = gnutls_hmac_fast(GNUTLS_MAC_SHA256, spoke_secret_peek(key), spoke_secret_get_size(key),
+                             text, strlen(text), digest);
+    if (r < 0) {
+        g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_FAILED, "Cannot sign a SAS token: %s",
+                    gnutls_strerror(r));
+        return NULL;
+    }
+
+    int state = 0, save = 0;
+    size_t size = g_base64_encode_step(digest, sizeof digest, FALSE, base64, &state, &save);
+    size += g_base64_encode_close(FALSE, base64 + size, &state, &save);
+
+    SpokeSecret *signature = spoke_secret_new(base64, size);
+    spoke_secret_wipe(base64, sizeof base64);
+    spoke_secret_wipe(digest, sizeof digest);
+    return signature;
+}
+
+SpokeSecret *
 spoke_sas_sign(const SpokeSecret *key, const char *resource, gint64 expiry_sec,
                const char *key_name, GError **error)
 {
@@ -110,25 +117,23 @@ spoke_sas_sign(const SpokeSecret *key, const char *resource, gint64 expiry_sec,
     g_autoptr(GString) audience = g_string_new(NULL);
     append_encoded(audience, resource, strlen(resource));
 
-    g_autofree char *signed_text =
-        g_strdup_printf("%s\n%" G_GINT64_FORMAT, audience->str, expiry_sec);
-    char base64[BASE64_BUFFER_SIZE];
-    size_t base64_size = sign(key, signed_text, base64, error);
-    if (base64_size == 0)
+    g_autoptr(SpokeSecret) signature =
+        spoke_sas_compute_signature(key, audience->str, expiry_sec, error);
+    if (signature == NULL)
         return NULL;
 
     size_t key_name_size = key_name != NULL ? strlen(key_name) : 0;
-    GString *token = g_string_sized_new(audience->len + 3 * (BASE64_BYTES_MAX + key_name_size) +
+    size_t signature_size = spoke_secret_get_size(signature);
+    GString *token = g_string_sized_new(audience->len + 3 * (signature_size + key_name_size) +
                                         sizeof TOKEN_PREFIX "sr=&sig=&se=&skn=" + 20);
 
     g_string_append_printf(token, TOKEN_PREFIX "sr=%s&sig=", audience->str);
-    append_encoded(token, base64, base64_size);
+    append_encoded(token, spoke_secret_peek(signature), signature_size);
     g_string_append_printf(token, "&se=%" G_GINT64_FORMAT, expiry_sec);
     if (key_name != NULL) {
         g_string_append(token, "&skn=");
         append_encoded(token, key_name, key_name_size);
     }
-    spoke_secret_wipe(base64, sizeof base64);
     return spoke_secret_new_take(g_string_free(token, FALSE));
 }
 

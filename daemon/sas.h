@@ -14,5 +14,10 @@
 SpokeSecret *spoke_sas_sign(const SpokeSecret *key, const char *resource, gint64 expiry_sec,
                             const char *key_name, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* The HMAC, in base64, over @audience as it will stand in the token. The same errors. */
+SpokeSecret *spoke_sas_compute_signature(const SpokeSecret *key, const char *audience,
+                                         gint64 expiry_sec,
+                                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* The se field of a token that also has its sr and sig. Errors: SPOKE_ERROR_INVALID_CONFIG. */
 gboolean spoke_sas_get_expiry(const SpokeSecret *token, gint64 *ret_expiry_sec, GError **error);
