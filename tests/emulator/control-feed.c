@@ -95,6 +95,7 @@ send_piece(Feed *feed)
         soup_message_body_append_bytes(body, bytes);
     } else {
         g_string_free(piece, TRUE);
+        feed->waiting = TRUE; /* following what is still to come: no chunk will be written */
     }
 
     if (!more && feed->mode == EMU_FEED_ARRAY) {

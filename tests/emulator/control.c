@@ -299,7 +299,8 @@ emu_control_new(EmuHub *hub, guint16 port, GError **error)
     g_autoptr(GSocketAddress) address = g_inet_socket_address_new_from_string("127.0.0.1", port);
 
     self->hub = hub;
-    self->server = soup_server_new("server-header", "iothub-emulator", NULL);
+    /* Raw paths: a device id may hold an encoded '/' or '%', which must not be decoded twice. */
+    self->server = soup_server_new("server-header", "iothub-emulator", "raw-paths", TRUE, NULL);
     soup_server_add_handler(self->server, NULL, on_request, self, NULL);
     g_signal_connect(self->server, "request-started", G_CALLBACK(on_request_started), NULL);
     if (!soup_server_listen(self->server, address, 0, error)) {

@@ -124,12 +124,32 @@ tell_programs(Server *server, const char *ca_file, GError **error)
     return TRUE;
 }
 
+/* From the start to the signal that ends it. */
+static gboolean
+serve(Server *server, const char *state_dir, GError **error)
+{
+    const EmuOptions *options = server->options;
+    g_autofree char *ca_file = g_build_filename(state_dir, "ca.pem", NULL);
+
+    server->hub = emu_hub_new(&options->hub, error);
+    if (server->hub == NULL || !add_devices(server->hub, options, error) ||
+        !listen_everywhere(server, error) || !tell_programs(server, ca_file, error))
+        return FALSE;
+    if (!options->quiet)
+        announce(server, ca_file);
+
+    g_main_loop_run(server->loop);
+    (void)sd_notify(FALSE, "STOPPING=1");
+    g_autofree char *port_file = g_build_filename(options->hub.state_dir, "control.port", NULL);
+    (void)unlink(port_file);
+    return TRUE;
+}
+
 gboolean
 emu_server_run(const EmuOptions *options, GError **error)
 {
     g_auto(Server) server = {.options = options};
     g_autofree char *absolute = g_canonicalize_filename(options->hub.state_dir, NULL);
-    g_autofree char *ca_file = g_build_filename(absolute, "ca.pem", NULL);
 
     if (g_mkdir_with_parents(absolute, 0700) < 0) {
         g_set_error(error, G_IO_ERROR, (int)g_io_error_from_errno(errno), "%s: %s", absolute,
@@ -137,19 +157,12 @@ emu_server_run(const EmuOptions *options, GError **error)
         return FALSE;
     }
 
-    server.hub = emu_hub_new(&options->hub, error);
-    if (server.hub == NULL || !add_devices(server.hub, options, error) ||
-        !listen_everywhere(&server, error) || !tell_programs(&server, ca_file, error))
-        return FALSE;
-    if (!options->quiet)
-        announce(&server, ca_file);
-
+    /* Before anybody hears that we are ready: who hears it may send a signal at once. */
     server.loop = g_main_loop_new(NULL, FALSE);
     guint term = g_unix_signal_add(SIGTERM, on_signal, server.loop);
     guint interrupt = g_unix_signal_add(SIGINT, on_signal, server.loop);
-    g_main_loop_run(server.loop);
-    (void)sd_notify(FALSE, "STOPPING=1");
+    gboolean done = serve(&server, absolute, error);
     g_source_remove(term);
     g_source_remove(interrupt);
-    return TRUE;
+    return done;
 }
