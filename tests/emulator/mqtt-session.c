@@ -371,7 +371,7 @@ static void
 open_session(EmuMqttSession *self, const EmuMqttConnect *connect, const EmuLogin *login)
 {
     const EmuIdentity *identity = login->identity;
-    gint64 silence_sec = (gint64)connect->keep_alive_sec * 3 / 2;
+    gint64 silence_usec = (gint64)connect->keep_alive_sec * G_USEC_PER_SEC * 3 / 2;
     gboolean present = FALSE;
 
     self->origin = emu_origin_new(identity->device_id, identity->module_id, identity->generation_id,
@@ -386,9 +386,9 @@ open_session(EmuMqttSession *self, const EmuMqttConnect *connect, const EmuLogin
 
     self->state = STATE_OPEN;
     self->expiry_sec = login->expiry_sec;
-    self->silence_usec =
-        (connect->keep_alive_sec == 0 ? SILENCE_MAX_SEC : MIN(silence_sec, SILENCE_MAX_SEC)) *
-        G_USEC_PER_SEC;
+    self->silence_usec = SILENCE_MAX_SEC * G_USEC_PER_SEC;
+    if (connect->keep_alive_sec != 0)
+        self->silence_usec = MIN(self->silence_usec, silence_usec);
     emu_hub_attach(self->hub, &self->link, login->identity, login->client_id);
     self->subscriptions =
         emu_subscriptions_new(emu_hub_store(self->hub), identity->device_id, identity->module_id,
