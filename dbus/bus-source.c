@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "dbus/bus-source.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+
+/*
+ * sd-bus on a GLib main loop. Before each poll the source asks sd-bus what it waits for: events on
+ * its descriptor and a deadline (CLOCK_MONOTONIC in absolute microseconds, as GLib's). When either
+ * comes, it lets sd-bus process what is there, message by message.
+ *
+ * A burst is served in one dispatch, up to a bound that keeps the loop fair: at some 10 µs a
+ * message, other sources wait a millisecond at most.
+ */
+#define MESSAGES_PER_DISPATCH_MAX 64
+
+typedef struct {
+    GSource source;
+    sd_bus *bus; /* owned */
+    gpointer fd; /* tag of the polled descriptor */
+    SpokeBusClosedFunc closed;
+    gpointer closed_data;
+} BusSource;
+
+static gboolean
+prepare(GSource *source, int *timeout)
+{
+    BusSource *self = (BusSource *)source;
+    uint64_t deadline_usec = UINT64_MAX;
+
+    *timeout = -1;
+    int events = sd_bus_get_events(self->bus);
+    if (events < 0 || sd_bus_get_timeout(self->bus, &deadline_usec) < 0)
+        return TRUE; /* closed: dispatch() will find out */
+
+    g_source_modify_unix_fd(source, self->fd, (GIOCondition)events);
+    g_source_set_ready_time(source, deadline_usec == UINT64_MAX ? -1 : (gint64)deadline_usec);
+    return FALSE;
+}
+
+static gboolean
+check(GSource *source)
+{
+    BusSource *self = (BusSource *)source;
+
+    /* A deadline that has passed makes the source ready without our word. */
+    return g_source_query_unix_fd(source, self->fd) != 0;
+}
+
+static gboolean
+dispatch(GSource *source, GSourceFunc callback, gpointer user_data)
+{
+    BusSource *self = (BusSource *)source;
+    int r = 1;
+
+    for (guint n = 0; r > 0 && n < MESSAGES_PER_DISPATCH_MAX; n++)
+        r = sd_bus_process(self->bus, NULL);
+    if (r >= 0)
+        return G_SOURCE_CONTINUE;
+
+    self->closed(-r, self->closed_data);
+    return G_SOURCE_REMOVE;
+}
+
+static void
+finalize(GSource *source)
+{
+    BusSource *self = (BusSource *)source;
+
+    g_clear_pointer(&self->bus, sd_bus_unref);
+}
+
+static GSourceFuncs bus_source_funcs = {
+    .prepare = prepare,
+    .check = check,
+    .dispatch = dispatch,
+    .finalize = finalize,
+};
+
+GSource *
+spoke_bus_source_new(sd_bus *bus, SpokeBusClosedFunc closed, gpointer user_data)
+{
+    GSource *source = g_source_new(&bus_source_funcs, sizeof(BusSource));
+    BusSource *self = (BusSource *)source;
+
+    g_source_set_static_name(source, "sd-bus");
+    self->bus = sd_bus_ref(bus);
+    self->fd = g_source_add_unix_fd(source, sd_bus_get_fd(bus), G_IO_IN);
+    self->closed = closed;
+    self->closed_data = user_data;
+    return source;
+}

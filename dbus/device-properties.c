@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "dbus/device-handlers.h"
+
+#include <errno.h>
+#include <string.h>
+
+/*
+ * The properties of org.spoked1.Device: how each is read, and which of them have changed since the
+ * last PropertiesChanged. That is found by comparing values, not by trusting that every change is
+ * announced singly: a connection that comes and goes within one turn of the loop tells nothing.
+ */
+typedef struct {
+    const char *name;
+    int (*write)(SpokeDevice *device, sd_bus_message *reply);
+} Property;
+
+/* In the order of SpokeCapabilities. */
+static const struct {
+    SpokeCapabilities capability;
+    const char *name;
+} capability_names[] = {
+    {SPOKE_CAPABILITY_PUSH, "push"},
+    {SPOKE_CAPABILITY_SETTLE, "settle"},
+    {SPOKE_CAPABILITY_MULTIPLEX, "multiplex"},
+};
+
+#define N_EMITTING 11
+
+static int
+write_string(sd_bus_message *reply, const char *value)
+{
+    return sd_bus_message_append_basic(reply, 's', value ? value : "");
+}
+
+static int
+write_number(sd_bus_message *reply, guint64 value)
+{
+    return sd_bus_message_append_basic(reply, 't', &value);
+}
+
+static int
+write_name(SpokeDevice *device, sd_bus_message *reply)
+{
+    return write_string(reply, spoke_device_get_name(device));
+}
+
+static int
+write_device_id(SpokeDevice *device, sd_bus_message *reply)
+{
+    return write_string(reply, spoke_device_get_identity(device)->device_id);
+}
+
+static int
+write_module_id(SpokeDevice *device, sd_bus_message *reply)
+{
+    return write_string(reply, spoke_device_get_identity(device)->module_id);
+}
+
+static int
+write_hub(SpokeDevice *device, sd_bus_message *reply)
+{
+    return write_string(reply, spoke_device_get_identity(device)->hub);
+}
+
+static int
+write_state(SpokeDevice *device, sd_bus_message *reply)
+{
+    SpokeConnection *connection = spoke_device_get_connection(device);
+
+    return write_string(reply,
+                        spoke_connection_state_to_string(spoke_connection_get_state(connection)));
+}
+
+static int
+write_transport(SpokeDevice *device, sd_bus_message *reply)
+{
+    return write_string(reply, spoke_connection_get_transport(spoke_device_get_connection(device)));
+}
+
+static int
+write_capabilities(SpokeDevice *device, sd_bus_message *reply)
+{
+    SpokeCapabilities capabilities =
+        spoke_connection_get_capabilities(spoke_device_get_connection(device));
+
+    int r = sd_bus_message_open_container(reply, 'a', "s");
+    for (guint i = 0; r >= 0 && i < G_N_ELEMENTS(capability_names); i++) {
+        if (capabilities & capability_names[i].capability)
+            r = write_string(reply, capability_names[i].name);
+    }
+    return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int
+write_last_error(SpokeDevice *device, sd_bus_message *reply)
+{
+    const char *detail = NULL;
+    SpokeCause cause =
+        spoke_connection_get_last_error(spoke_device_get_connection(device), &detail);
+    const char *remedy = spoke_cause_get_remedy(cause);
+    gboolean has_detail = detail && *detail;
+    g_autofree char *sentence =
+        cause == SPOKE_CAUSE_NONE
+            ? g_strdup("")
+            : g_strconcat(has_detail ? detail : "", has_detail ? ". " : "", remedy, NULL);
+    g_autofree char *text = g_utf8_make_valid(sentence, -1); /* a peer may have a part in it */
+
+    return sd_bus_message_append(reply, "(ss)", spoke_cause_to_string(cause), text);
+}
+
+static int
+write_connected_since(SpokeDevice *device, sd_bus_message *reply)
+{
+    gint64 usec = spoke_connection_get_connected_since(spoke_device_get_connection(device));
+
+    return write_number(reply, (guint64)MAX(usec, 0));
+}
+
+static int
+write_next_attempt(SpokeDevice *device, sd_bus_message *reply)
+{
+    gint64 usec = spoke_connection_get_next_attempt(spoke_device_get_connection(device));
+
+    return write_number(reply, (guint64)MAX(usec, 0));
+}
+
+static int
+write_token_expiry(SpokeDevice *device, sd_bus_message *reply)
+{
+    gint64 usec = spoke_connection_get_token_expiry(spoke_device_get_connection(device));
+
+    return write_number(reply, (guint64)MAX(usec, 0));
+}
+
+static int
+write_receive_paused(SpokeDevice *device, sd_bus_message *reply)
+{
+    int paused = spoke_delivery_is_paused(spoke_device_get_delivery(device));
+
+    return sd_bus_message_append_basic(reply, 'b', &paused);
+}
+
+static int
+write_queued_messages(SpokeDevice *device, sd_bus_message *reply)
+{
+    return write_number(reply, spoke_outbox_get_messages(spoke_device_get_outbox(device)));
+}
+
+static int
+write_queued_bytes(SpokeDevice *device, sd_bus_message *reply)
+{
+    return write_number(reply, spoke_outbox_get_bytes(spoke_device_get_outbox(device)));
+}
+
+static int
+write_queue_bytes_max(SpokeDevice *device, sd_bus_message *reply)
+{
+    return write_number(reply, spoke_device_get_queue_bytes_max(device));
+}
+
+static int
+write_in_flight_messages(SpokeDevice *device, sd_bus_message *reply)
+{
+    return write_number(reply, spoke_outbox_get_in_flight(spoke_device_get_outbox(device)));
+}
+
+static int
+write_waiting_messages(SpokeDevice *device, sd_bus_message *reply)
+{
+    return write_number(reply, spoke_delivery_get_waiting(spoke_device_get_delivery(device)));
+}
+
+static int
+write_dead_letters(SpokeDevice *device, sd_bus_message *reply)
+{
+    return write_number(reply, spoke_delivery_get_dead_letters(spoke_device_get_delivery(device)));
+}
+
+static int
+write_sent_messages(SpokeDevice *device, sd_bus_message *reply)
+{
+    return write_number(reply, spoke_outbox_get_accepted(spoke_device_get_outbox(device)));
+}
+
+static int
+write_received_messages(SpokeDevice *device, sd_bus_message *reply)
+{
+    return write_number(reply, spoke_delivery_get_received(spoke_device_get_delivery(device)));
+}
+
+static const Property properties[] = {
+    {"Name", write_name},
+    {"DeviceId", write_device_id},
+    {"ModuleId", write_module_id},
+    {"Hub", write_hub},
+    {"State", write_state},
+    {"Transport", write_transport},
+    {"Capabilities", write_capabilities},
+    {"LastError", write_last_error},
+    {"ConnectedSince", write_connected_since},
+    {"NextAttempt", write_next_attempt},
+    {"TokenExpiry", write_token_expiry},
+    {"ReceivePaused", write_receive_paused},
+    {"QueuedMessages", write_queued_messages},
+    {"QueuedBytes", write_queued_bytes},
+    {"QueueBytesMax", write_queue_bytes_max},
+    {"InFlightMessages", write_in_flight_messages},
+    {"WaitingMessages", write_waiting_messages},
+    {"DeadLetters", write_dead_letters},
+    {"SentMessages", write_sent_messages},
+    {"ReceivedMessages", write_received_messages},
+};
+
+/* @ret_names: room for all that emit and the NULL at the end */
+static guint
+compare(const SpokeDeviceSnapshot *a, const SpokeDeviceSnapshot *b, char **ret_names)
+{
+    const struct {
+        const char *name;
+        gboolean differs;
+    } rows[N_EMITTING] = {
+        {"DeviceId", g_strcmp0(a->device_id, b->device_id) != 0},
+        {"ModuleId", g_strcmp0(a->module_id, b->module_id) != 0},
+        {"Hub", g_strcmp0(a->hub, b->hub) != 0},
+        {"State", a->state != b->state},
+        {"Transport", g_strcmp0(a->transport, b->transport) != 0},
+        {"Capabilities", a->capabilities != b->capabilities},
+        {"LastError", a->cause != b->cause || g_strcmp0(a->detail, b->detail) != 0},
+        {"ConnectedSince", a->connected_since != b->connected_since},
+        {"NextAttempt", a->next_attempt != b->next_attempt},
+        {"TokenExpiry", a->token_expiry != b->token_expiry},
+        {"ReceivePaused", a->receive_paused != b->receive_paused},
+    };
+    guint n = 0;
+
+    for (guint i = 0; i < N_EMITTING; i++) {
+        if (rows[i].differs)
+            ret_names[n++] = (char *)rows[i].name;
+    }
+    ret_names[n] = NULL;
+    return n;
+}
+
+int
+spoke_device_get_property(sd_bus *bus, const char *path, const char *interface,
+                          const char *property, sd_bus_message *reply, void *userdata,
+                          sd_bus_error *ret_error)
+{
+    SpokeDeviceBus *self = userdata;
+
+    for (guint i = 0; i < G_N_ELEMENTS(properties); i++) {
+        if (g_str_equal(property, properties[i].name))
+            return properties[i].write(self->device, reply);
+    }
+    g_return_val_if_reached(-ENOENT); /* the vtable names one that is not here */
+}
+
+void
+spoke_device_snapshot_take(SpokeDevice *device, SpokeDeviceSnapshot *ret_snapshot)
+{
+    const SpokeIdentity *identity = spoke_device_get_identity(device);
+    SpokeConnection *connection = spoke_device_get_connection(device);
+    const char *detail = NULL;
+    SpokeCause cause = spoke_connection_get_last_error(connection, &detail);
+
+    *ret_snapshot = (SpokeDeviceSnapshot){
+        .device_id = g_strdup(identity->device_id),
+        .module_id = g_strdup(identity->module_id),
+        .hub = g_strdup(identity->hub),
+        .transport = g_strdup(spoke_connection_get_transport(connection)),
+        .detail = g_strdup(detail),
+        .state = spoke_connection_get_state(connection),
+        .capabilities = spoke_connection_get_capabilities(connection),
+        .cause = cause,
+        .connected_since = spoke_connection_get_connected_since(connection),
+        .next_attempt = spoke_connection_get_next_attempt(connection),
+        .token_expiry = spoke_connection_get_token_expiry(connection),
+        .receive_paused = spoke_delivery_is_paused(spoke_device_get_delivery(device)),
+    };
+}
+
+gboolean
+spoke_device_tell_changes(SpokeDeviceBus *self)
+{
+    SpokeDeviceSnapshot now = {NULL};
+    char *names[N_EMITTING + 1];
+
+    spoke_device_snapshot_take(self->device, &now);
+    guint n = compare(&self->told, &now, names);
+    spoke_device_snapshot_clear(&self->told);
+    self->told = now;
+    if (n == 0)
+        return FALSE;
+
+    int r =
+        sd_bus_emit_properties_changed_strv(self->bus, self->path, SPOKE_DEVICE_INTERFACE, names);
+    if (r < 0)
+        g_warning("Changed properties of %s could not be told: %s", self->path, g_strerror(-r));
+    return TRUE;
+}
+
+void
+spoke_device_snapshot_clear(SpokeDeviceSnapshot *snapshot)
+{
+    g_clear_pointer(&snapshot->device_id, g_free);
+    g_clear_pointer(&snapshot->module_id, g_free);
+    g_clear_pointer(&snapshot->hub, g_free);
+    g_clear_pointer(&snapshot->transport, g_free);
+    g_clear_pointer(&snapshot->detail, g_free);
+}
