@@ -186,10 +186,12 @@ read_ca_file(const SpokeConfigKey *key, const char *value, gpointer member, GErr
     if (!g_path_is_absolute(value))
         return fail(error, "must be a path from the root, as /etc/spoked/ca.pem");
 
+    g_autoptr(GError) local_error = NULL;
     g_autoptr(SpokeConfigText) text =
-        spoke_config_text_read(value, CERTIFICATE_FILE_BYTES_MAX, error);
+        spoke_config_text_read(value, CERTIFICATE_FILE_BYTES_MAX, &local_error);
     if (text == NULL) {
-        g_prefix_error(error, "%s: ", value);
+        g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_INVALID_CONFIG, "%s: %s", value,
+                    local_error->message);
         return FALSE;
     }
     if (g_strstr_len(text->text, (gssize)text->size, "-----BEGIN CERTIFICATE-----") == NULL) {

@@ -1,0 +1,757 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/config.h"
+
+#include "daemon/config-file.h"
+#include "daemon/config-keys.h"
+#include "daemon/error.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/*
+ * Every test has a folder of its own: "vendor.conf", "spoked.conf", "spoked.conf.d/", "creds/". In
+ * expected texts "@" stands for that folder.
+ */
+#define STRING "HostName=h.net;DeviceId=d;SharedAccessKey=S3CR3TIzNDU2Nzg5MDEyMw=="
+#define HUB    "[Hub]\nConnectionString=" STRING "\n"
+
+typedef struct {
+    char *folder;
+    char *vendor;
+    char *path;
+    char *credentials;
+} Fixture;
+
+static void
+set_up(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    fixture->folder = g_dir_make_tmp("spoke-config-XXXXXX", &error);
+    g_assert_no_error(error);
+    fixture->vendor = g_build_filename(fixture->folder, "vendor.conf", NULL);
+    fixture->path = g_build_filename(fixture->folder, "spoked.conf", NULL);
+    fixture->credentials = g_build_filename(fixture->folder, "creds", NULL);
+}
+
+static void
+remove_folder(const char *folder)
+{
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    const char *name = NULL;
+
+    while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+
+        if (g_file_test(path, G_FILE_TEST_IS_DIR))
+            remove_folder(path);
+        else
+            g_unlink(path);
+    }
+    g_rmdir(folder);
+}
+
+static void
+tear_down(Fixture *fixture, gconstpointer data)
+{
+    remove_folder(fixture->folder);
+    g_free(fixture->folder);
+    g_free(fixture->vendor);
+    g_free(fixture->path);
+    g_free(fixture->credentials);
+}
+
+/* Returns: (transfer full): its path */
+static char *
+write_file(Fixture *fixture, const char *name, mode_t mode, const char *text)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *path = g_build_filename(fixture->folder, name, NULL);
+    g_autofree char *folder = g_path_get_dirname(path);
+
+    g_assert_cmpint(g_mkdir_with_parents(folder, 0700), ==, 0);
+    g_file_set_contents(path, text, -1, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(chmod(path, mode), ==, 0);
+    return g_steal_pointer(&path);
+}
+
+static void
+put(Fixture *fixture, const char *name, const char *text)
+{
+    g_autofree char *path = write_file(fixture, name, 0600, text);
+}
+
+static char *
+expand(Fixture *fixture, const char *text)
+{
+    g_auto(GStrv) parts = g_strsplit(text, "@", 0);
+
+    return g_strjoinv(fixture->folder, parts);
+}
+
+static SpokeConfig *
+load(Fixture *fixture)
+{
+    g_autoptr(GError) error = NULL;
+    SpokeConfig *config =
+        spoke_config_load_full(fixture->vendor, fixture->path, fixture->credentials, &error);
+
+    g_assert_no_error(error);
+    g_assert_nonnull(config);
+    return config;
+}
+
+static SpokeConfig *
+load_text(Fixture *fixture, const char *text)
+{
+    put(fixture, "spoked.conf", text);
+    return load(fixture);
+}
+
+static void
+assert_refused(Fixture *fixture, const char *expected)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *text = expand(fixture, expected);
+    g_autoptr(SpokeConfig) config =
+        spoke_config_load_full(fixture->vendor, fixture->path, fixture->credentials, &error);
+
+    g_assert_null(config);
+    g_assert_error(error, SPOKE_ERROR, SPOKE_ERROR_INVALID_CONFIG);
+    g_assert_cmpstr(error->message, ==, text);
+    g_assert_null(strstr(error->message, "S3CR3T"));
+}
+
+static void
+assert_text_refused(Fixture *fixture, const char *text, const char *expected)
+{
+    put(fixture, "spoked.conf", text);
+    assert_refused(fixture, expected);
+}
+
+static void
+test_load_gives_defaults(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(SpokeConfig) config = load_text(fixture, HUB);
+
+    g_assert_cmpstr(config->connection_string->device_id, ==, "d");
+    g_assert_null(config->ca_file);
+    g_assert_cmpuint(config->mqtt_port, ==, 8883);
+    g_assert_cmpuint(config->keepalive_sec, ==, 180);
+    g_assert_cmpuint(config->connect_timeout_sec, ==, 30);
+    g_assert_cmpint(config->token_lifetime_sec, ==, 3600);
+    g_assert_cmpuint(config->outbox.bytes_max, ==, 256 * 1024 * 1024);
+    g_assert_cmpint(config->outbox.when_full, ==, SPOKE_WHEN_FULL_REJECT);
+    g_assert_cmpint(config->outbox.default_ttl_usec, ==, 0);
+    g_assert_cmpint(config->flush_window_usec, ==, G_USEC_PER_SEC);
+    g_assert_cmpuint(config->delivery.messages_max, ==, 256);
+    g_assert_cmpuint(config->delivery.bytes_max, ==, 4 * 1024 * 1024);
+    g_assert_cmpuint(config->delivery.delivery_count_max, ==, 10);
+    g_assert_cmpuint(config->delivery.dead_letters_max, ==, 100);
+    g_assert_cmpint(config->shutdown_timeout_usec, ==, 10 * G_USEC_PER_SEC);
+    g_assert_false(config->debug);
+}
+
+static void
+test_load_reads_every_key(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *ca_file =
+        write_file(fixture, "ca.pem", 0644, "# ours\n-----BEGIN CERTIFICATE-----\n");
+    g_autofree char *text = g_strconcat(
+        HUB "CAFile=", ca_file,
+        "\nMqttPort=18883\nKeepAliveSec=5\nTokenLifetimeSec=120\nConnectTimeoutSec=7\n"
+        "[Spool]\nBytesMax=3G\nWhenFull=drop-oldest\nFlushWindowSec=0.25\nDefaultTtlSec=1.5\n"
+        "[Inbox]\nMessagesMax=1\nBytesMax=1048576\nMaxDeliveryCount=100\nDeadLettersMax=0\n"
+        "[Daemon]\nShutdownTimeoutSec=0\nLogLevel=debug\n",
+        NULL);
+    g_autoptr(SpokeConfig) config = load_text(fixture, text);
+
+    g_assert_cmpstr(config->ca_file, ==, ca_file);
+    g_assert_cmpuint(config->mqtt_port, ==, 18883);
+    g_assert_cmpuint(config->keepalive_sec, ==, 5);
+    g_assert_cmpint(config->token_lifetime_sec, ==, 120);
+    g_assert_cmpuint(config->connect_timeout_sec, ==, 7);
+    g_assert_cmpuint(config->outbox.bytes_max, ==, G_GUINT64_CONSTANT(3) << 30);
+    g_assert_cmpint(config->outbox.when_full, ==, SPOKE_WHEN_FULL_DROP_OLDEST);
+    g_assert_cmpint(config->flush_window_usec, ==, 250000);
+    g_assert_cmpint(config->outbox.default_ttl_usec, ==, 1500000);
+    g_assert_cmpuint(config->delivery.messages_max, ==, 1);
+    g_assert_cmpuint(config->delivery.bytes_max, ==, 1048576);
+    g_assert_cmpuint(config->delivery.delivery_count_max, ==, 100);
+    g_assert_cmpuint(config->delivery.dead_letters_max, ==, 0);
+    g_assert_cmpint(config->shutdown_timeout_usec, ==, 0);
+    g_assert_true(config->debug);
+}
+
+/* Both ends of every range are in, and what lies beyond is out, in the table's own words. */
+static void
+test_load_keeps_ranges(Fixture *fixture, gconstpointer data)
+{
+    for (guint i = 0; i < spoke_config_n_keys; i++) {
+        const SpokeConfigKey *key = &spoke_config_keys[i];
+
+        if (key->min == NULL)
+            continue;
+
+        g_autofree char *lowest =
+            g_strdup_printf(HUB "[%s]\n%s=%s\n", key->section, key->name, key->min);
+        g_autofree char *highest =
+            g_strdup_printf(HUB "[%s]\n%s=%s\n", key->section, key->name, key->max);
+        g_autoptr(SpokeConfig) low = load_text(fixture, lowest);
+        g_autoptr(SpokeConfig) high = load_text(fixture, highest);
+        g_autofree char *beyond =
+            g_strdup_printf(HUB "[%s]\n%s=9%s\n", key->section, key->name, key->max);
+
+        g_autoptr(GError) error = NULL;
+        put(fixture, "spoked.conf", beyond);
+        g_autoptr(SpokeConfig) config =
+            spoke_config_load_full(fixture->vendor, fixture->path, NULL, &error);
+        g_autofree char *place =
+            g_strdup_printf("%s:4: [%s] %s: ", fixture->path, key->section, key->name);
+        g_autofree char *range = g_strdup_printf("from %s to %s", key->min, key->max);
+
+        g_assert_error(error, SPOKE_ERROR, SPOKE_ERROR_INVALID_CONFIG);
+        g_assert_true(g_str_has_prefix(error->message, place));
+        g_assert_true(g_str_has_suffix(error->message, range));
+    }
+}
+
+static void
+test_load_refuses_bad_values(Fixture *fixture, gconstpointer data)
+{
+    static const struct {
+        const char *text;
+        const char *expected;
+    } rows[] = {
+        {"[Hub]\nMqttPort=0", "[Hub] MqttPort: \"0\" is not a whole number from 1 to 65535"},
+        {"[Hub]\nMqttPort=65536",
+         "[Hub] MqttPort: \"65536\" is not a whole number from 1 to 65535"},
+        {"[Hub]\nMqttPort=mqtt", "[Hub] MqttPort: \"mqtt\" is not a whole number from 1 to 65535"},
+        {"[Hub]\nMqttPort=-1", "[Hub] MqttPort: \"-1\" is not a whole number from 1 to 65535"},
+        {"[Hub]\nMqttPort=8883 # TLS",
+         "[Hub] MqttPort: \"8883 # TLS\" is not a whole number from 1 to 65535"},
+        {"[Hub]\nMqttPort=S3CR3TS3CR3TS3CR3T",
+         "[Hub] MqttPort: this is not a whole number from 1 to 65535"},
+        {"[Hub]\nMqttPort=99999999999999999999",
+         "[Hub] MqttPort: this is not a whole number from 1 to 65535"},
+        {"[Hub]\nKeepAliveSec=4", "[Hub] KeepAliveSec: \"4\" is not a whole number from 5 to 1177"},
+        {"[Hub]\nKeepAliveSec=10s",
+         "[Hub] KeepAliveSec: \"10s\" is not a whole number from 5 to 1177"},
+        {"[Hub]\nTokenLifetimeSec=119",
+         "[Hub] TokenLifetimeSec: \"119\" is not a whole number from 120 to 31536000"},
+        {"[Hub]\nConnectTimeoutSec=0.5",
+         "[Hub] ConnectTimeoutSec: \"0.5\" is not a whole number from 1 to 300"},
+        {"[Hub]\nCAFile=ca.pem",
+         "[Hub] CAFile: must be a path from the root, as /etc/spoked/ca.pem"},
+        {"[Spool]\nBytesMax=256MB", "[Spool] BytesMax: \"256MB\" is not a size (a whole number, "
+                                    "with K, M or G) from 64K to 1T"},
+        {"[Spool]\nBytesMax=256m", "[Spool] BytesMax: \"256m\" is not a size (a whole number, "
+                                   "with K, M or G) from 64K to 1T"},
+        {"[Spool]\nBytesMax=1.5G", "[Spool] BytesMax: \"1.5G\" is not a size (a whole number, "
+                                   "with K, M or G) from 64K to 1T"},
+        {"[Spool]\nBytesMax=M", "[Spool] BytesMax: \"M\" is not a size (a whole number, with K, "
+                                "M or G) from 64K to 1T"},
+        {"[Spool]\nBytesMax=99999999999999T",
+         "[Spool] BytesMax: \"99999999999999T\" is not a size (a whole number, with K, M or G) "
+         "from 64K to 1T"},
+        {"[Spool]\nWhenFull=drop", "[Spool] WhenFull: must be reject or drop-oldest"},
+        {"[Spool]\nFlushWindowSec=0",
+         "[Spool] FlushWindowSec: \"0\" is not a number of seconds from 0.01 to 60"},
+        {"[Spool]\nFlushWindowSec=0.009999",
+         "[Spool] FlushWindowSec: \"0.009999\" is not a number of seconds from 0.01 to 60"},
+        {"[Spool]\nFlushWindowSec=60.000001",
+         "[Spool] FlushWindowSec: \"60.000001\" is not a number of seconds from 0.01 to 60"},
+        {"[Spool]\nFlushWindowSec=1,5",
+         "[Spool] FlushWindowSec: \"1,5\" is not a number of seconds from 0.01 to 60"},
+        {"[Spool]\nFlushWindowSec=1.",
+         "[Spool] FlushWindowSec: \"1.\" is not a number of seconds from 0.01 to 60"},
+        {"[Spool]\nFlushWindowSec=.5",
+         "[Spool] FlushWindowSec: \".5\" is not a number of seconds from 0.01 to 60"},
+        {"[Spool]\nFlushWindowSec=1.0000001",
+         "[Spool] FlushWindowSec: \"1.0000001\" is not a number of seconds from 0.01 to 60"},
+        {"[Spool]\nDefaultTtlSec=-1",
+         "[Spool] DefaultTtlSec: \"-1\" is not a number of seconds from 0 to 315360000"},
+        {"[Inbox]\nMessagesMax=0",
+         "[Inbox] MessagesMax: \"0\" is not a whole number from 1 to 10000"},
+        {"[Inbox]\nBytesMax=1K", "[Inbox] BytesMax: \"1K\" is not a size (a whole number, with K, "
+                                 "M or G) from 128K to 1G"},
+        {"[Inbox]\nMaxDeliveryCount=101",
+         "[Inbox] MaxDeliveryCount: \"101\" is not a whole number from 1 to 100"},
+        {"[Inbox]\nDeadLettersMax=all",
+         "[Inbox] DeadLettersMax: \"all\" is not a whole number from 0 to 10000"},
+        {"[Daemon]\nShutdownTimeoutSec=301",
+         "[Daemon] ShutdownTimeoutSec: \"301\" is not a number of seconds from 0 to 300"},
+        {"[Daemon]\nLogLevel=7", "[Daemon] LogLevel: must be info or debug"},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *text = g_strconcat(HUB "\n", rows[i].text, "\n", NULL);
+        g_autofree char *expected = g_strconcat("@/spoked.conf:5: ", rows[i].expected, NULL);
+
+        assert_text_refused(fixture, text, expected);
+    }
+}
+
+static void
+test_load_refuses_unknown_keys(Fixture *fixture, gconstpointer data)
+{
+    assert_text_refused(fixture, HUB "\nPort=8883\n",
+                        "@/spoked.conf:4: [Hub] Port: unknown key; known are ConnectionString, "
+                        "ConnectionStringFile, ConnectionStringCredential, CAFile, MqttPort, "
+                        "KeepAliveSec, TokenLifetimeSec, ConnectTimeoutSec");
+    assert_text_refused(fixture, HUB "[Spool]\nbytesmax=1M\n",
+                        "@/spoked.conf:4: [Spool] bytesmax: unknown key; known are BytesMax, "
+                        "WhenFull, FlushWindowSec, DefaultTtlSec");
+    assert_text_refused(fixture, HUB "[Hubs]\nx=1\n",
+                        "@/spoked.conf:4: [Hubs]: unknown section; known are Hub, Spool, Inbox, "
+                        "Daemon");
+}
+
+/* A connection string that lost its key, or was broken into two lines. */
+static void
+test_load_hides_what_may_be_secret(Fixture *fixture, gconstpointer data)
+{
+    assert_text_refused(fixture, "[Daemon]\nS3CR3Tabcdefghijklm==\n",
+                        "@/spoked.conf:2: [Daemon]: unknown key; known are ShutdownTimeoutSec, "
+                        "LogLevel");
+    assert_text_refused(fixture, "[Daemon]\nS3CR3T+/abcde=x\n",
+                        "@/spoked.conf:2: [Daemon]: unknown key; known are ShutdownTimeoutSec, "
+                        "LogLevel");
+    assert_text_refused(fixture, "[Hub]\nS3CR3Tabcdefghijklm\n",
+                        "@/spoked.conf:2: neither a [Section] nor a Key=Value nor a # comment");
+    assert_text_refused(fixture,
+                        "[Hub]\nConnectionString=HostName=h;DeviceId=d;"
+                        "SharedAccessKey=S3CR3T\n",
+                        "@/spoked.conf:2: [Hub] ConnectionString: SharedAccessKey is not base64: "
+                        "copy it again, with the = at its end");
+    assert_text_refused(fixture, "[S3CR3T&]\nx=1\n",
+                        "@/spoked.conf:2: unknown section; known are Hub, Spool, Inbox, Daemon");
+}
+
+static void
+test_load_refuses_bad_lines(Fixture *fixture, gconstpointer data)
+{
+    assert_text_refused(fixture, "# first\n\nMqttPort=1\n",
+                        "@/spoked.conf:3: a key before the first [Section]");
+    assert_text_refused(fixture, "[Hub\n",
+                        "@/spoked.conf:1: a section is written [Name], alone on its line");
+    assert_text_refused(fixture, "[Hub] # here\n",
+                        "@/spoked.conf:1: a section is written [Name], alone on its line");
+    assert_text_refused(fixture, "[]\n",
+                        "@/spoked.conf:1: a section is written [Name], alone on its line");
+    assert_text_refused(fixture, "[Hub]\n=8883\n",
+                        "@/spoked.conf:2: neither a [Section] nor a Key=Value nor a # comment");
+    assert_text_refused(fixture, "[Hub]\nCAFile=/caf\xe9\n", "@/spoked.conf:2: not text in UTF-8");
+}
+
+static void
+test_load_refuses_nul(Fixture *fixture, gconstpointer data)
+{
+    static const char text[] = "[Hub]\nCAFile=/a\0b\n";
+    g_autoptr(GError) error = NULL;
+
+    g_file_set_contents(fixture->path, text, sizeof text - 1, &error);
+    g_assert_no_error(error);
+
+    assert_refused(fixture, "@/spoked.conf:2: not text in UTF-8");
+}
+
+static void
+test_load_takes_every_form_of_line(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(SpokeConfig) config =
+        load_text(fixture, "\xef\xbb\xbf# mark before\r\n; comment\r\n  [Hub]  \r\n"
+                           "\tMqttPort \t=  1883 \r\nConnectionString=" STRING ";\r\n\r\n"
+                           "[Daemon]\n[Hub]\nKeepAliveSec=60");
+
+    g_assert_cmpuint(config->mqtt_port, ==, 1883);
+    g_assert_cmpuint(config->keepalive_sec, ==, 60);
+}
+
+static void
+test_load_refuses_repeated_keys(Fixture *fixture, gconstpointer data)
+{
+    assert_text_refused(fixture, HUB "MqttPort=1\n[Spool]\n[Hub]\nMqttPort=1\n",
+                        "@/spoked.conf:6: [Hub] MqttPort: stands there twice, first in line 3");
+}
+
+static void
+test_load_lets_later_files_win(Fixture *fixture, gconstpointer data)
+{
+    put(fixture, "vendor.conf", "[Hub]\nMqttPort=1\nKeepAliveSec=11\nConnectTimeoutSec=21\n");
+    put(fixture, "spoked.conf.d/20-b.conf", "[Hub]\nMqttPort=4\n");
+    put(fixture, "spoked.conf.d/10-a.conf", "[Hub]\nMqttPort=3\nKeepAliveSec=13\n");
+    put(fixture, "spoked.conf.d/.hidden.conf", "nonsense");
+    put(fixture, "spoked.conf.d/30-c.conf.bak", "nonsense");
+    put(fixture, "spoked.conf.d/README", "nonsense");
+    g_autoptr(SpokeConfig) config = load_text(fixture, HUB "MqttPort=2\nKeepAliveSec=12\n");
+
+    g_assert_cmpuint(config->mqtt_port, ==, 4);
+    g_assert_cmpuint(config->keepalive_sec, ==, 13);
+    g_assert_cmpuint(config->connect_timeout_sec, ==, 21);
+
+    g_autofree char *files = g_strjoinv(" ", config->files);
+    g_autofree char *expected = expand(
+        fixture, "@/vendor.conf @/spoked.conf @/spoked.conf.d/10-a.conf @/spoked.conf.d/20-b.conf");
+    g_assert_cmpstr(files, ==, expected);
+}
+
+static void
+test_load_takes_back_with_empty_value(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *ca_file = write_file(fixture, "ca.pem", 0644, "-----BEGIN CERTIFICATE-----\n");
+    g_autofree char *text = g_strconcat(HUB "MqttPort=2\nCAFile=", ca_file, "\n", NULL);
+
+    put(fixture, "spoked.conf.d/a.conf", "[Hub]\nMqttPort=\nCAFile=\n");
+    g_autoptr(SpokeConfig) config = load_text(fixture, text);
+
+    g_assert_cmpuint(config->mqtt_port, ==, 8883);
+    g_assert_null(config->ca_file);
+}
+
+/* A mistake is found where it stands, even if a later file would cover it. */
+static void
+test_load_checks_covered_values(Fixture *fixture, gconstpointer data)
+{
+    put(fixture, "spoked.conf.d/a.conf", "[Hub]\nMqttPort=1\n");
+    assert_text_refused(fixture, HUB "MqttPort=x\n",
+                        "@/spoked.conf:3: [Hub] MqttPort: \"x\" is not a whole number from 1 to "
+                        "65535");
+}
+
+static void
+test_load_names_the_drop_in(Fixture *fixture, gconstpointer data)
+{
+    put(fixture, "spoked.conf.d/a.conf", "\n[Daemon]\nLogLevel=loud\n");
+    assert_text_refused(fixture, HUB,
+                        "@/spoked.conf.d/a.conf:3: [Daemon] LogLevel: must be info or debug");
+}
+
+static void
+test_load_needs_the_main_file(Fixture *fixture, gconstpointer data)
+{
+    assert_refused(fixture, "@/spoked.conf: there is no such file");
+    g_assert_cmpint(g_mkdir(fixture->path, 0700), ==, 0);
+    assert_refused(fixture, "@/spoked.conf: not a regular file");
+}
+
+static void
+test_load_limits_file_size(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *text = g_strnfill(SPOKE_CONFIG_FILE_BYTES_MAX, '\n');
+    g_autofree char *too_long = g_strnfill(SPOKE_CONFIG_FILE_BYTES_MAX + 1, '\n');
+
+    memcpy(text, HUB, strlen(HUB));
+    g_autoptr(SpokeConfig) config = load_text(fixture, text);
+
+    assert_text_refused(fixture, too_long, "@/spoked.conf: larger than the limit of 1048576 bytes");
+}
+
+static void
+test_load_refuses_readable_inline_secret(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *path = write_file(fixture, "spoked.conf", 0644, HUB);
+
+    assert_refused(fixture, "@/spoked.conf:2: [Hub] ConnectionString: the key in it can be read "
+                            "by every user of this machine (mode 0644); run `chmod o= "
+                            "@/spoked.conf`, or use ConnectionStringFile=");
+    g_assert_cmpint(chmod(path, 0640), ==, 0);
+    g_autoptr(SpokeConfig) config = load(fixture);
+}
+
+static void
+test_load_reads_connection_string_file(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *file = write_file(fixture, "string", 0600, STRING "\n");
+    g_autofree char *text = g_strconcat("[Hub]\nConnectionStringFile=", file, "\n", NULL);
+    g_autofree char *path = write_file(fixture, "spoked.conf", 0644, text);
+    g_autoptr(SpokeConfig) config = load(fixture);
+
+    g_assert_cmpstr(config->connection_string->host_name, ==, "h.net");
+    g_assert_cmpint(chmod(file, 0400), ==, 0);
+    g_autoptr(SpokeConfig) again = load(fixture);
+}
+
+static void
+test_load_refuses_open_connection_string_file(Fixture *fixture, gconstpointer data)
+{
+    static const mode_t modes[] = {0604, 0640, 0660, 0620, 0601, 0644, 0666};
+    g_autofree char *file = write_file(fixture, "string", 0600, STRING);
+    g_autofree char *text = g_strconcat("[Hub]\nConnectionStringFile=", file, "\n", NULL);
+
+    for (guint i = 0; i < G_N_ELEMENTS(modes); i++) {
+        g_autofree char *expected = g_strdup_printf(
+            "@/spoked.conf:2: [Hub] ConnectionStringFile: @/string: other users can read or change "
+            "it (mode %04o); run `chmod 600 @/string`",
+            (guint)modes[i]);
+
+        g_assert_cmpint(chmod(file, modes[i]), ==, 0);
+        assert_text_refused(fixture, text, expected);
+    }
+}
+
+static void
+test_load_refuses_foreign_connection_string_file(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *file = write_file(fixture, "string", 0600, STRING);
+    g_autofree char *text = g_strconcat("[Hub]\nConnectionStringFile=", file, "\n", NULL);
+    g_autofree char *expected = g_strdup_printf(
+        "@/spoked.conf:2: [Hub] ConnectionStringFile: @/string: it belongs to user 12345; it must "
+        "belong to root or to %s, the user the daemon runs as",
+        g_get_user_name());
+
+    g_assert_cmpint(chown(file, 12345, 12345), ==, 0);
+    assert_text_refused(fixture, text, expected);
+}
+
+static void
+test_load_refuses_unreadable_files(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *path = write_file(fixture, "spoked.conf", 0000, HUB);
+    g_autofree char *expected = g_strdup_printf(
+        "@/spoked.conf: not readable by %s, the user the daemon runs as", g_get_user_name());
+
+    assert_refused(fixture, expected);
+}
+
+static void
+test_load_refuses_bad_connection_string_file(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *text =
+        g_strdup_printf("[Hub]\nConnectionStringFile=%s/string\n", fixture->folder);
+
+    assert_text_refused(
+        fixture, text,
+        "@/spoked.conf:2: [Hub] ConnectionStringFile: @/string: there is no such file");
+    put(fixture, "string", "DeviceId=d;SharedAccessKey=S3CR3TIzNDU2Nzg5MDEyMw==");
+    assert_refused(fixture,
+                   "@/spoked.conf:2: [Hub] ConnectionStringFile: @/string: HostName is missing");
+    put(fixture, "string", "");
+    assert_refused(fixture, "@/spoked.conf:2: [Hub] ConnectionStringFile: @/string: the connection "
+                            "string is empty");
+    assert_text_refused(fixture, "[Hub]\nConnectionStringFile=string\n",
+                        "@/spoked.conf:2: [Hub] ConnectionStringFile: must be a path from the "
+                        "root, as /etc/spoked/connection-string");
+}
+
+static void
+test_load_reads_credentials(Fixture *fixture, gconstpointer data)
+{
+    put(fixture, "creds/hub", "HostName=a.net;DeviceId=d;x509=true\n");
+    put(fixture, "creds/connection-string", "HostName=b.net;DeviceId=d;x509=true\n");
+    g_autoptr(SpokeConfig) named = load_text(fixture, "[Hub]\nConnectionStringCredential=hub\n");
+    g_autoptr(SpokeConfig) found = load_text(fixture, "");
+    g_autoptr(SpokeConfig) other = load_text(fixture, HUB);
+
+    g_assert_cmpstr(named->connection_string->host_name, ==, "a.net");
+    g_assert_cmpstr(found->connection_string->host_name, ==, "b.net");
+    g_assert_cmpstr(other->connection_string->host_name, ==, "h.net");
+}
+
+static void
+test_load_refuses_bad_credentials(Fixture *fixture, gconstpointer data)
+{
+    assert_text_refused(fixture, "[Hub]\nConnectionStringCredential=../etc\n",
+                        "@/spoked.conf:2: [Hub] ConnectionStringCredential: must be the name of a "
+                        "credential, without a path");
+    assert_text_refused(fixture, "[Hub]\nConnectionStringCredential=hub\n",
+                        "@/spoked.conf:2: [Hub] ConnectionStringCredential: @/creds/hub: there is "
+                        "no such file");
+    g_clear_pointer(&fixture->credentials, g_free);
+    assert_refused(fixture, "@/spoked.conf:2: [Hub] ConnectionStringCredential: the daemon was "
+                            "started without credentials; give its unit LoadCredential=hub:PATH "
+                            "(systemctl edit spoked)");
+}
+
+static void
+test_load_needs_one_source(Fixture *fixture, gconstpointer data)
+{
+    assert_text_refused(fixture, "[Daemon]\nLogLevel=info\n",
+                        "@/spoked.conf: [Hub] ConnectionString: no connection string is given; set "
+                        "ConnectionStringFile=, or see spoked.conf(5) for other ways");
+    put(fixture, "spoked.conf.d/a.conf", "[Hub]\nConnectionStringCredential=c\n");
+    assert_text_refused(fixture, HUB,
+                        "@/spoked.conf.d/a.conf:2: [Hub] ConnectionStringCredential: there can be "
+                        "only one source, but @/spoked.conf:2 has ConnectionString=; an empty "
+                        "ConnectionString= in a later file takes that back");
+    put(fixture, "creds/c", "HostName=c.net;DeviceId=d;x509=true");
+    put(fixture, "spoked.conf.d/b.conf", "[Hub]\nConnectionString=\n");
+    g_autoptr(SpokeConfig) config = load(fixture);
+    g_assert_cmpstr(config->connection_string->host_name, ==, "c.net");
+}
+
+static void
+test_load_looks_into_ca_file(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *text = g_strdup_printf(HUB "CAFile=%s/ca.pem\n", fixture->folder);
+
+    assert_text_refused(fixture, text,
+                        "@/spoked.conf:3: [Hub] CAFile: @/ca.pem: there is no such file");
+    put(fixture, "ca.pem", "-----BEGIN PRIVATE KEY-----\n");
+    assert_refused(fixture, "@/spoked.conf:3: [Hub] CAFile: @/ca.pem: there is no certificate in "
+                            "PEM form in it");
+}
+
+/* ---- what is said elsewhere about the same keys ---- */
+
+static char *
+read_source(const char *path)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *full_path = g_build_filename(SPOKE_SOURCE_DIR, path, NULL);
+    char *text = NULL;
+
+    g_file_get_contents(full_path, &text, NULL, &error);
+    g_assert_no_error(error);
+    return text;
+}
+
+static gboolean
+count_key(guint line, const char *section, const char *name, const char *value, gpointer user_data,
+          GError **error)
+{
+    const SpokeConfigKey *key = spoke_config_key_find(section, name);
+
+    g_assert_nonnull(key);
+    g_assert_cmpstr(value, ==, key->fallback);
+    (*(guint *)user_data)++;
+    return TRUE;
+}
+
+static gboolean
+refuse_key(guint line, const char *section, const char *name, const char *value, gpointer user_data,
+           GError **error)
+{
+    g_assert_not_reached();
+}
+
+/* With "#Key=" made "Key=" it must be the table, key by key. */
+static void
+test_default_file_shows_every_key(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *text = read_source("data/spoked.conf");
+    g_autoptr(GRegex) comment = g_regex_new("^#(\\w+=)", G_REGEX_MULTILINE, 0, &error);
+    g_autofree char *bare = g_regex_replace(comment, text, -1, 0, "\\1", 0, &error);
+    g_autoptr(SpokeConfigText) as_is = spoke_config_text_new(text, strlen(text));
+    g_autoptr(SpokeConfigText) uncommented = spoke_config_text_new(bare, strlen(bare));
+    guint n = 0, line = 0;
+
+    spoke_config_text_walk(as_is, refuse_key, NULL, &line, &error);
+    g_assert_no_error(error);
+    spoke_config_text_walk(uncommented, count_key, &n, &line, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(n, ==, spoke_config_n_keys);
+}
+
+/* The page's part from @heading on, up to the next of its kind. (transfer full) */
+static char *
+cut_section(const char *page, const char *heading)
+{
+    g_autofree char *line = g_strdup_printf("\n[%s]\n=", heading);
+    const char *start = strstr(page, line);
+
+    g_assert_nonnull(start);
+    const char *end = strstr(start + 1, "\n[");
+    return end != NULL ? g_strndup(start, (size_t)(end - start)) : g_strdup(start);
+}
+
+/* A key's entry as one line. (transfer full) */
+static char *
+cut_entry(const char *section, const char *name)
+{
+    g_autofree char *line = g_strdup_printf("\n%s=\n", name);
+    const char *start = strstr(section, line);
+
+    g_assert_nonnull(start);
+    const char *end = strstr(start + 1, "\n\n");
+    g_autofree char *entry =
+        end != NULL ? g_strndup(start, (size_t)(end - start)) : g_strdup(start);
+    g_auto(GStrv) lines = g_strsplit(entry, "\n    ", 0);
+    return g_strjoinv(" ", lines);
+}
+
+static void
+test_man_page_explains_every_key(void)
+{
+    g_autofree char *page = read_source("data/man/spoked.conf.5.rst");
+
+    for (guint i = 0; i < spoke_config_n_keys; i++) {
+        const SpokeConfigKey *key = &spoke_config_keys[i];
+        g_autofree char *section = cut_section(page, key->section);
+        g_autofree char *entry = cut_entry(section, key->name);
+        g_autofree char *fallback =
+            g_strdup_printf("Default: %s", *key->fallback != '\0' ? key->fallback : "none");
+        const char *found = strstr(entry, fallback);
+
+        g_assert_nonnull(found);
+        g_assert_nonnull(strchr(".,;", found[strlen(fallback)]));
+        if (key->min != NULL) {
+            g_autofree char *range = g_strdup_printf(" %s to %s", key->min, key->max);
+            g_assert_nonnull(strstr(entry, range));
+        }
+    }
+}
+
+static void
+test_man_page_explains_nothing_else(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *page = read_source("data/man/spoked.conf.5.rst");
+    g_autoptr(GRegex) entry = g_regex_new("^(\\w+)=$", G_REGEX_MULTILINE, 0, &error);
+    g_autoptr(GMatchInfo) match = NULL;
+    guint n = 0;
+
+    for (g_regex_match(entry, page, 0, &match); g_match_info_matches(match);
+         g_match_info_next(match, NULL))
+        n++;
+
+    g_assert_cmpuint(n, ==, spoke_config_n_keys);
+}
+
+#define ADD(path, function) g_test_add(path, Fixture, NULL, set_up, function, tear_down)
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    ADD("/config/load/gives-defaults", test_load_gives_defaults);
+    ADD("/config/load/reads-every-key", test_load_reads_every_key);
+    ADD("/config/load/keeps-ranges", test_load_keeps_ranges);
+    ADD("/config/load/refuses-bad-values", test_load_refuses_bad_values);
+    ADD("/config/load/refuses-unknown-keys", test_load_refuses_unknown_keys);
+    ADD("/config/load/hides-what-may-be-secret", test_load_hides_what_may_be_secret);
+    ADD("/config/load/refuses-bad-lines", test_load_refuses_bad_lines);
+    ADD("/config/load/refuses-nul", test_load_refuses_nul);
+    ADD("/config/load/takes-every-form-of-line", test_load_takes_every_form_of_line);
+    ADD("/config/load/refuses-repeated-keys", test_load_refuses_repeated_keys);
+    ADD("/config/load/lets-later-files-win", test_load_lets_later_files_win);
+    ADD("/config/load/takes-back-with-empty-value", test_load_takes_back_with_empty_value);
+    ADD("/config/load/checks-covered-values", test_load_checks_covered_values);
+    ADD("/config/load/names-the-drop-in", test_load_names_the_drop_in);
+    ADD("/config/load/needs-the-main-file", test_load_needs_the_main_file);
+    ADD("/config/load/limits-file-size", test_load_limits_file_size);
+    ADD("/config/load/refuses-readable-inline-secret", test_load_refuses_readable_inline_secret);
+    ADD("/config/load/reads-connection-string-file", test_load_reads_connection_string_file);
+    ADD("/config/load/refuses-open-connection-string-file",
+        test_load_refuses_open_connection_string_file);
+    ADD("/config/load/refuses-bad-connection-string-file",
+        test_load_refuses_bad_connection_string_file);
+    ADD("/config/load/reads-credentials", test_load_reads_credentials);
+    ADD("/config/load/refuses-bad-credentials", test_load_refuses_bad_credentials);
+    ADD("/config/load/needs-one-source", test_load_needs_one_source);
+    ADD("/config/load/looks-into-ca-file", test_load_looks_into_ca_file);
+    /* Only root can give a file away, and nothing is unreadable for root. */
+    if (geteuid() == 0)
+        ADD("/config/load/refuses-foreign-connection-string-file",
+            test_load_refuses_foreign_connection_string_file);
+    else
+        ADD("/config/load/refuses-unreadable-files", test_load_refuses_unreadable_files);
+    g_test_add_func("/config/default-file/shows-every-key", test_default_file_shows_every_key);
+    g_test_add_func("/config/man-page/explains-every-key", test_man_page_explains_every_key);
+    g_test_add_func("/config/man-page/explains-nothing-else", test_man_page_explains_nothing_else);
+    return g_test_run();
+}
