@@ -24,6 +24,11 @@ const MQTT_PORT = 8883;
 const LOG_LINES = 200;
 const STATE_DIR = 'SPOKE_SDK_STATE_DIR'; // from the first run of this file to the second
 
+function printLog(emulator) {
+    const lines = readFileSync(emulator.log, 'utf8').split('\n').slice(-LOG_LINES);
+    console.log(['the emulator\'s log:', ...lines].join('\n').replace(/^/gm, '# '));
+}
+
 // Node reads NODE_EXTRA_CA_CERTS once, at its start: so an emulator makes the authority, and this
 // file runs again with it.
 async function runTrusting(program) {
@@ -36,14 +41,14 @@ async function runTrusting(program) {
             env: { ...process.env, NODE_EXTRA_CA_CERTS: emulator.caFile, [STATE_DIR]: emulator.stateDir },
         });
         return await new Promise((done) => child.on('exit', (code) => done(code ?? 1)));
+    } catch (error) {
+        console.log(`Bail out! ${error.message}`);
+        printLog(emulator);
+        await emulator.stop('SIGKILL');
+        return 1;
     } finally {
         emulator.remove();
     }
-}
-
-function printLog(emulator) {
-    const lines = readFileSync(emulator.log, 'utf8').split('\n').slice(-LOG_LINES);
-    console.log(['the emulator\'s log:', ...lines].join('\n').replace(/^/gm, '# '));
 }
 
 async function runSdk(program, modulesDir, pattern) {
@@ -62,7 +67,7 @@ async function runSdk(program, modulesDir, pattern) {
             failed++;
         }
     } catch (error) {
-        console.log(`Bail out! ${error.stack}`);
+        console.log(`Bail out! ${error.message}`);
     } finally {
         if (failed)
             printLog(emulator);
