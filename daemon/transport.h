@@ -49,6 +49,12 @@ typedef enum {
     SPOKE_VERDICT_REJECT,
 } SpokeVerdict;
 
+/* A message to send. */
+typedef struct {
+    SpokeMessage *message;
+    const char *message_id; /* nullable; for a message whose system properties hold none */
+} SpokeOutgoing;
+
 typedef struct {
     SpokeMessage *message; /* (transfer none): as given to send() */
     SpokeVerdict verdict;
@@ -78,7 +84,8 @@ typedef struct {
     const char *name; /* "mqtt": config, property Transport, journal */
     SpokeCapabilities capabilities;
     guint16 default_port;
-    guint window; /* how many sent messages may be unsettled at a time */
+    guint window; /* how many sent messages may be unsettled at a time, … */
+    size_t window_bytes; /* … and how much they may cost (spoke_message_cost()); one may exceed it */
 
     SpokeTransport *(*create)(const SpokeEndpoint *endpoint, const SpokeTransportEvents *events,
                               gpointer user_data); /* copies @endpoint; @events outlive it */
@@ -87,9 +94,10 @@ typedef struct {
      */
     void (*attach)(SpokeTransport *self, SpokeIdentity *identity, SpokeSecret *token);
     void (*detach)(SpokeTransport *self, SpokeIdentity *identity);
-    /* Takes references of its own. @n is within the window. A failed connection is reported by
-     * closed(). */
-    void (*send)(SpokeTransport *self, SpokeIdentity *identity, SpokeMessage **messages, guint n);
+    /* Takes references and copies of its own. @n is within the window. A failed connection is
+     * reported by closed(). */
+    void (*send)(SpokeTransport *self, SpokeIdentity *identity, const SpokeOutgoing *messages,
+                 guint n);
     /* C2D on or off for @identity; off leaves messages at the hub. */
     void (*receive)(SpokeTransport *self, SpokeIdentity *identity, gboolean on);
     /* ACCEPT: it is on disk here, complete it at the hub. RELEASE where the protocol can't: the
