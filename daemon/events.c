@@ -12,6 +12,7 @@
  */
 #define EVENT_STARTED         "13b55a82f6294b1d973f1cf5c61a5a87"
 #define EVENT_STOPPED         "92ed29439c8c473f9267235cd0f796cf"
+#define EVENT_FAILED          "0ec63c861c0445f1bebe9c6334db2598"
 #define EVENT_LINK_UP         "ff5d138007254db4876a323b5ace9f2e"
 #define EVENT_LINK_DOWN       "744ae8513ed743ec8b2559704e7b8150"
 #define EVENT_TOKEN_RENEWED   "41e7d8119ee947b4927934ab1ee0fcd5"
@@ -65,6 +66,14 @@ spoke_event_stopped(guint64 queued_messages)
                               queued);
 
     spoke_log_entry(LOG_INFO, EVENT_STOPPED, text, "SPOKE_QUEUED_MESSAGES", queued, NULL);
+}
+
+void
+spoke_event_failed(const char *text)
+{
+    g_autofree char *line = g_strdup_printf("spoked can't go on: %s", text);
+
+    spoke_log_entry(LOG_ERR, EVENT_FAILED, line, "SPOKE_DETAIL", text, NULL);
 }
 
 void

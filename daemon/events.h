@@ -10,6 +10,8 @@
  */
 void spoke_event_started(const char *version, const char *hub, const char *device);
 void spoke_event_stopped(guint64 queued_messages);
+/* The process ends because of it, at start-up or later. */
+void spoke_event_failed(const char *text);
 void spoke_event_link_up(const char *transport, const char *host, guint16 port, gint64 took_usec);
 /* A failure that repeats with the same cause is logged when it begins; the next link_up ends it. */
 void spoke_event_link_down(SpokeCause cause, const char *detail, gint64 retry_usec);

@@ -83,6 +83,7 @@ test_every_event_is_one_line(void)
         spoke_event_started("0.1.0", "h", "d");
         spoke_event_stopped(0);
         spoke_event_stopped(7);
+        spoke_event_failed("/x is in use");
         spoke_event_config_reloaded("/etc/spoked/spoked.conf");
         spoke_event_config_rejected("a:1: [Hub] x: wrong");
         spoke_event_spool_corrupt("/var/lib/spoked/spool.db.corrupt-1", 9, 1);
@@ -99,6 +100,7 @@ test_every_event_is_one_line(void)
         "spoked: info: spoked 0.1.0 started for device d of h\n"
         "spoked: info: spoked stopped; nothing is left to send\n"
         "spoked: info: spoked stopped; 7 messages wait on disk for the next start\n"
+        "spoked: error: spoked can't go on: /x is in use\n"
         "spoked: info: Configuration read again from /etc/spoked/spoked.conf\n"
         "spoked: error: Configuration rejected: a:1: [Hub] x: wrong\n"
         "spoked: error: *spool.db.corrupt-1; 9 messages were saved from it, 1 are known to be "
