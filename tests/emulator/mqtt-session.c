@@ -647,8 +647,8 @@ take_packet(EmuMqttSession *self, const EmuMqttFrame *frame)
 static void
 review_black_hole(EmuMqttSession *self)
 {
-    gboolean black_hole = emu_faults_is_black_hole(
-        emu_hub_faults(self->hub), self->origin != NULL ? self->origin->device_id : NULL);
+    const char *device_id = self->origin != NULL ? self->origin->device_id : self->claimed_id;
+    gboolean black_hole = emu_faults_is_black_hole(emu_hub_faults(self->hub), device_id);
 
     if (black_hole == self->black_hole)
         return;
