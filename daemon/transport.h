@@ -85,7 +85,8 @@ typedef struct {
     SpokeCapabilities capabilities;
     guint16 default_port;
     guint window; /* how many sent messages may be unsettled at a time, … */
-    size_t window_bytes; /* … and how much they may cost (spoke_message_cost()); one may exceed it */
+    size_t
+        window_bytes; /* … and how much they may cost (spoke_message_cost()); one may exceed it */
 
     SpokeTransport *(*create)(const SpokeEndpoint *endpoint, const SpokeTransportEvents *events,
                               gpointer user_data); /* copies @endpoint; @events outlive it */

@@ -172,6 +172,10 @@ spoke_utc_parse(const char *text, gint64 *ret_usec)
 
     gint64 seconds = days_of_date(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
 
-    *ret_usec = (seconds - offset_sec) * G_USEC_PER_SEC + fraction;
+    gint64 usec = (seconds - offset_sec) * G_USEC_PER_SEC + fraction;
+
+    if (usec < USEC_EARLIEST || usec >= USEC_LATEST)
+        return FALSE;
+    *ret_usec = usec;
     return TRUE;
 }
