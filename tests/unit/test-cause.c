@@ -66,6 +66,22 @@ test_get_pace_7_5(void)
     g_assert_cmpint(spoke_cause_get_pace(SPOKE_CAUSE_UNAVAILABLE), ==, SPOKE_PACE_SLOW);
 }
 
+static void
+test_names_are_in_the_man_page(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *page = NULL;
+
+    g_file_get_contents(SPOKE_SOURCE_DIR "/data/man/spoked.8.rst", &page, NULL, &error);
+    g_assert_no_error(error);
+    for (guint cause = SPOKE_CAUSE_NONE + 1; cause < SPOKE_N_CAUSES; cause++) {
+        const char *star = spoke_cause_get_pace(cause) == SPOKE_PACE_SLOW ? " \\*" : "";
+        g_autofree char *head = g_strdup_printf("\n%s%s\n    ", spoke_cause_to_string(cause), star);
+
+        g_assert_nonnull(strstr(page, head));
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -75,5 +91,6 @@ main(int argc, char **argv)
     g_test_add_func("/cause/get-remedy/is-a-sentence", test_get_remedy_is_a_sentence);
     g_test_add_func("/cause/none/is-empty", test_none_is_empty);
     g_test_add_func("/cause/get-pace/7.5", test_get_pace_7_5);
+    g_test_add_func("/cause/names/are-in-the-man-page", test_names_are_in_the_man_page);
     return g_test_run();
 }

@@ -157,12 +157,13 @@ test_warnings_can_be_fatal(void)
     g_test_trap_assert_stderr("spoked: warning: the end\n");
 }
 
-/* Each MESSAGE_ID of events.c has its entry in the catalog, once, and the other way round. */
+/* Each MESSAGE_ID of events.c has its entry in the catalog, once, and the other way round; and it
+ * is in the man page. */
 static void
 test_catalog_has_every_id(void)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree char *source = NULL, *catalog = NULL;
+    g_autofree char *source = NULL, *catalog = NULL, *page = NULL;
     g_autoptr(GRegex) id = g_regex_new("\"([0-9a-f]{32})\"", 0, 0, &error);
     g_autoptr(GMatchInfo) match = NULL;
     guint n = 0;
@@ -170,6 +171,8 @@ test_catalog_has_every_id(void)
     g_file_get_contents(SPOKE_SOURCE_DIR "/daemon/events.c", &source, NULL, &error);
     g_assert_no_error(error);
     g_file_get_contents(SPOKE_SOURCE_DIR "/data/spoked.catalog", &catalog, NULL, &error);
+    g_assert_no_error(error);
+    g_file_get_contents(SPOKE_SOURCE_DIR "/data/man/spoked.8.rst", &page, NULL, &error);
     g_assert_no_error(error);
     for (g_regex_match(id, source, 0, &match); g_match_info_matches(match);
          g_match_info_next(match, NULL)) {
@@ -179,6 +182,7 @@ test_catalog_has_every_id(void)
 
         g_assert_nonnull(found);
         g_assert_null(strstr(found + 1, head));
+        g_assert_nonnull(strstr(page, value));
         n++;
     }
 
