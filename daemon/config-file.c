@@ -47,7 +47,7 @@ text_alloc(size_t capacity)
     return text;
 }
 
-/* Up to one byte more than the limit, which tells that there is more. */
+/* There is room for one byte more than the file had: if that comes, it is being written. */
 static gboolean
 read_all(int fd, SpokeConfigText *text, GError **error)
 {
@@ -62,11 +62,8 @@ read_all(int fd, SpokeConfigText *text, GError **error)
             break;
         text->size += (size_t)n;
     }
-    if (text->size == text->capacity) {
-        g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_INVALID_CONFIG,
-                    "larger than the limit of %zu bytes", text->capacity - 1);
-        return FALSE;
-    }
+    if (text->size == text->capacity)
+        return fail(error, "it changed while it was read");
 
     text->text[text->size] = '\0';
     return TRUE;
@@ -86,7 +83,13 @@ read_descriptor(int fd, size_t bytes_max, GError **error)
         return NULL;
     }
 
-    g_autoptr(SpokeConfigText) text = text_alloc(bytes_max);
+    if ((guint64)st.st_size > bytes_max) {
+        g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_INVALID_CONFIG,
+                    "larger than the limit of %zu bytes", bytes_max);
+        return NULL;
+    }
+
+    g_autoptr(SpokeConfigText) text = text_alloc((size_t)st.st_size);
     text->mode = st.st_mode & 07777;
     text->owner = st.st_uid;
     if (!read_all(fd, text, error))

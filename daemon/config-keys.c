@@ -211,13 +211,16 @@ read_secret_path(const SpokeConfigKey *key, const char *value, gpointer member, 
            fail(error, "must be a path from the root, as /etc/spoked/connection-string");
 }
 
+/* Narrower than systemd is, so that a connection string put here is not taken for a name. */
 static gboolean
 read_credential_name(const SpokeConfigKey *key, const char *value, gpointer member, GError **error)
 {
-    if (strlen(value) > CREDENTIAL_NAME_BYTES_MAX || strchr(value, '/') != NULL ||
-        strcmp(value, ".") == 0 || strcmp(value, "..") == 0)
-        return fail(error, "must be the name of a credential, without a path");
-    return TRUE;
+    gboolean good = strlen(value) <= CREDENTIAL_NAME_BYTES_MAX && *value != '.';
+
+    for (const char *c = value; *c != '\0'; c++)
+        good = good && (g_ascii_isalnum(*c) || strchr("-_.", *c) != NULL);
+
+    return good || fail(error, "must be the name of a credential: letters, digits, '-', '_', '.'");
 }
 
 #define MEMBER(name) G_STRUCT_OFFSET(SpokeConfig, name)

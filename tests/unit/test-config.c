@@ -554,9 +554,14 @@ test_load_reads_credentials(Fixture *fixture, gconstpointer data)
 static void
 test_load_refuses_bad_credentials(Fixture *fixture, gconstpointer data)
 {
-    assert_text_refused(fixture, "[Hub]\nConnectionStringCredential=../etc\n",
-                        "@/spoked.conf:2: [Hub] ConnectionStringCredential: must be the name of a "
-                        "credential, without a path");
+    static const char *const names[] = {"../etc", "..", ".", "a/b", "a b", STRING, "S3CR3T=="};
+
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *text = g_strdup_printf("[Hub]\nConnectionStringCredential=%s\n", names[i]);
+        assert_text_refused(fixture, text,
+                            "@/spoked.conf:2: [Hub] ConnectionStringCredential: must be the name "
+                            "of a credential: letters, digits, '-', '_', '.'");
+    }
     assert_text_refused(fixture, "[Hub]\nConnectionStringCredential=hub\n",
                         "@/spoked.conf:2: [Hub] ConnectionStringCredential: @/creds/hub: there is "
                         "no such file");
