@@ -47,10 +47,11 @@ SpokeConnection *spoke_connection_new(const SpokeConnectionOptions *options,
 void spoke_connection_free(SpokeConnection *connection); /* gives back what is in flight */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SpokeConnection, spoke_connection_free)
 
-/* Who connects. The connection borrows @outbox, which must outlive it, and must be told by the
- * outbox's ready() through spoke_connection_wake(). */
+/* Who connects. The connection borrows @spool (for message ids) and @outbox, which must outlive it,
+ * and must be told by the outbox's ready() through spoke_connection_wake(). */
 void spoke_connection_set_identity(SpokeConnection *connection, SpokeIdentity *identity,
-                                   SpokeCredentials *credentials, SpokeOutbox *outbox);
+                                   SpokeCredentials *credentials, SpokeSpool *spool,
+                                   SpokeOutbox *outbox);
 
 /* New options or credentials: reconnects (draining first) only if something relevant changed, and
  * at once if it was waiting after a failure. */
