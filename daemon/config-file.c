@@ -29,7 +29,7 @@ fail_errno(GError **error, int saved_errno)
     if (saved_errno == ENOENT)
         g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "there is no such file");
     else if (saved_errno == EACCES)
-        g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_INVALID_CONFIG,
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_ACCES,
                     "not readable by %s, the user the daemon runs as", g_get_user_name());
     else
         g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_INVALID_CONFIG, "not readable: %s",

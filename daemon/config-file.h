@@ -19,8 +19,8 @@ typedef struct {
     uid_t owner;
 } SpokeConfigText;
 
-/* @bytes_max: a larger file is an error. Errors: SPOKE_ERROR_INVALID_CONFIG, without @path in the
- * text; G_FILE_ERROR_NOENT if there is none. Returns: (transfer full) (nullable) */
+/* @bytes_max: a larger file is an error. Errors, without @path in the text: G_FILE_ERROR_NOENT,
+ * G_FILE_ERROR_ACCES, else SPOKE_ERROR_INVALID_CONFIG. Returns: (transfer full) (nullable) */
 SpokeConfigText *spoke_config_text_read(const char *path, size_t bytes_max, GError **error);
 /* The same of bytes from elsewhere, for tests. */
 SpokeConfigText *spoke_config_text_new(const void *data, size_t size);

@@ -266,6 +266,11 @@ parse_file(const char *path, gboolean check_access, GError **error)
         spoke_config_text_read(path, SPOKE_CONNECTION_STRING_BYTES_MAX + 64, &local_error);
     g_autoptr(SpokeConnectionString) string = NULL;
 
+    if (check_access && g_error_matches(local_error, G_FILE_ERROR, G_FILE_ERROR_ACCES)) {
+        fail(error, "%s: %s; run `chown %s: %s`", path, local_error->message, g_get_user_name(),
+             path);
+        return NULL;
+    }
     if (text == NULL) {
         fail(error, "%s: %s", path, local_error->message);
         return NULL;

@@ -518,6 +518,19 @@ test_load_refuses_unreadable_files(Fixture *fixture, gconstpointer data)
 }
 
 static void
+test_load_refuses_unreadable_connection_string_file(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *file = write_file(fixture, "string", 0000, STRING);
+    g_autofree char *text = g_strconcat("[Hub]\nConnectionStringFile=", file, "\n", NULL);
+    g_autofree char *expected = g_strdup_printf(
+        "@/spoked.conf:2: [Hub] ConnectionStringFile: @/string: not readable by %s, the user the "
+        "daemon runs as; run `chown %s: @/string`",
+        g_get_user_name(), g_get_user_name());
+
+    assert_text_refused(fixture, text, expected);
+}
+
+static void
 test_load_refuses_bad_connection_string_file(Fixture *fixture, gconstpointer data)
 {
     g_autofree char *text =
@@ -750,11 +763,14 @@ main(int argc, char **argv)
     ADD("/config/load/needs-one-source", test_load_needs_one_source);
     ADD("/config/load/looks-into-ca-file", test_load_looks_into_ca_file);
     /* Only root can give a file away, and nothing is unreadable for root. */
-    if (geteuid() == 0)
+    if (geteuid() == 0) {
         ADD("/config/load/refuses-foreign-connection-string-file",
             test_load_refuses_foreign_connection_string_file);
-    else
+    } else {
         ADD("/config/load/refuses-unreadable-files", test_load_refuses_unreadable_files);
+        ADD("/config/load/refuses-unreadable-connection-string-file",
+            test_load_refuses_unreadable_connection_string_file);
+    }
     g_test_add_func("/config/default-file/shows-every-key", test_default_file_shows_every_key);
     g_test_add_func("/config/man-page/explains-every-key", test_man_page_explains_every_key);
     g_test_add_func("/config/man-page/explains-nothing-else", test_man_page_explains_nothing_else);
