@@ -235,7 +235,7 @@ const SpokeConfigKey spoke_config_keys[] = {
     {"Hub", "MqttPort", "8883", "1", "65535", read_uint16, MEMBER(mqtt_port)},
     /* Source: iot-hub-protocol.md, 2.2: beyond it the hub's own limit strikes first. */
     {"Hub", "KeepAliveSec", "180", "5", "1177", read_uint, MEMBER(keepalive_sec)},
-    {"Hub", "TokenLifetimeSec", "3600", "120", "31536000", read_int64, MEMBER(token_lifetime_sec)},
+    {"Hub", "TokenLifetimeSec", "3600", "65", "31536000", read_int64, MEMBER(token_lifetime_sec)},
     {"Hub", "ConnectTimeoutSec", "30", "1", "300", read_uint, MEMBER(connect_timeout_sec)},
 
     {"Spool", "BytesMax", "256M", "64K", "1T", read_bytes, MEMBER(outbox.bytes_max)},

@@ -17,7 +17,7 @@
  * [Hub]       ConnectionString= | ConnectionStringFile= (0600, root or ours) |
  *             ConnectionStringCredential= (name in $CREDENTIALS_DIRECTORY; default
  *             "connection-string" if such a credential is there); CAFile=; MqttPort=8883;
- *             KeepAliveSec=180 (5–1177); TokenLifetimeSec=3600 (120–31536000); ConnectTimeoutSec=30
+ *             KeepAliveSec=180 (5–1177); TokenLifetimeSec=3600 (65–31536000); ConnectTimeoutSec=30
  * [Spool]     BytesMax=256M; WhenFull=reject|drop-oldest; FlushWindowSec=1 (0.01–60);
  *             DefaultTtlSec=0
  * [Inbox]     MessagesMax=256; BytesMax=4M; MaxDeliveryCount=10 (1–100); DeadLettersMax=100
