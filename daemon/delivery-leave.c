@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/delivery-private.h"
+#include "daemon/error.h"
 
 /*
  * How a message leaves: its holder, back to those that wait; the disk; the living, for the dead
@@ -30,21 +31,44 @@ spoke_delivery_let_go(SpokeDelivery *self, SpokeParcel *parcel)
     spoke_delivery_ask_for_run(self);
 }
 
+/* CANCELLED says that nobody will know: the removal may still be written. Rather twice than never:
+ * the message goes to the receiver. */
+static void
+answer_receiver(SpokeReceiver *receiver, const SpokeParcel *parcel, const GError *error)
+{
+    SpokeDelivered delivered = spoke_parcel_describe(parcel);
+
+    if (parcel->dead == SPOKE_DEAD_NOT)
+        delivered.delivery_count++;
+    if (error == NULL || g_error_matches(error, SPOKE_ERROR, SPOKE_ERROR_CANCELLED))
+        spoke_receiver_answer(receiver, &delivered, NULL);
+    else
+        spoke_receiver_answer(receiver, NULL, error);
+}
+
 static void
 on_left(SpokeParcel *parcel, const GError *error, gpointer user_data)
 {
     g_autofree Leaver *leaver = user_data;
 
     spoke_delivery_note_storage(leaver->delivery, error);
-    if (leaver->receiver != NULL) {
-        SpokeDelivered delivered = spoke_parcel_describe(parcel);
-
-        if (parcel->dead == SPOKE_DEAD_NOT)
-            delivered.delivery_count++;
-        spoke_receiver_answer(leaver->receiver, error == NULL ? &delivered : NULL, error);
-    } else if (leaver->done != NULL) {
+    if (leaver->receiver != NULL)
+        answer_receiver(leaver->receiver, parcel, error);
+    else if (leaver->done != NULL)
         leaver->done(error, leaver->user_data);
-    }
+}
+
+static void
+on_trimmed(SpokeParcel *parcel, const GError *error, gpointer user_data)
+{
+    spoke_delivery_note_storage(user_data, error);
+}
+
+void
+spoke_delivery_trim_dead(SpokeDelivery *self)
+{
+    spoke_shelf_trim_dead(self->shelf, self->options.dead_letters_max, self->options.bytes_max,
+                          on_trimmed, self);
 }
 
 static void
@@ -53,7 +77,7 @@ on_buried(SpokeParcel *parcel, const GError *error, gpointer user_data)
     SpokeDelivery *self = ((Leaver *)user_data)->delivery;
 
     if (error == NULL) {
-        spoke_shelf_trim_dead(self->shelf, self->options.dead_letters_max, self->options.bytes_max);
+        spoke_delivery_trim_dead(self);
         self->events.dead_letter(parcel->message->id, parcel->dead, parcel->count, self->user_data);
     }
     on_left(parcel, error, user_data);

@@ -27,7 +27,8 @@ struct SpokeDelivery {
     SpokeReceivers receivers;
     GQueue answers;            /* of SpokeDeliveryAnswer, owned; given in the next run */
     guint run_id;              /* idle source; 0: nothing to do */
-    gint64 storage_retry_usec; /* SPOKE_CLOCK_BOOT; 0: the disk works */
+    gint64 storage_retry_usec; /* SPOKE_CLOCK_BOOT; 0: the disk may be written to */
+    gboolean storage_failing;  /* and it has not worked since */
     gboolean full;             /* the inbox; with hysteresis */
     gboolean paused;           /* as last said */
     gboolean stopped;
@@ -66,3 +67,4 @@ void spoke_delivery_remove_for(SpokeDelivery *delivery, SpokeParcel *parcel,
                                SpokeReceiver *receiver);
 void spoke_delivery_bury(SpokeDelivery *delivery, SpokeParcel *parcel, SpokeDeadReason reason,
                          SpokeInboxFunc done, gpointer user_data);
+void spoke_delivery_trim_dead(SpokeDelivery *delivery);

@@ -22,6 +22,7 @@ add_errand(GArray *errands, const SpokeParcel *parcel, guint32 observer)
 void
 spoke_delivery_note_storage(SpokeDelivery *self, const GError *error)
 {
+    self->storage_failing = error != NULL;
     if (error != NULL)
         self->storage_retry_usec =
             spoke_delivery_now(self, SPOKE_CLOCK_BOOT) + SPOKE_DELIVERY_STORAGE_RETRY_USEC;
@@ -256,10 +257,21 @@ spoke_delivery_look_full(SpokeDelivery *self)
     return self->full;
 }
 
+/* A disk that has failed is tried with what there is to write; if there is nothing, with what the
+ * hub may have. */
+static gboolean
+is_storage_failing(SpokeDelivery *self)
+{
+    if (self->storage_retry_usec == 0 && spoke_shelf_get_totals(self->shelf)->writes == 0)
+        self->storage_failing = FALSE;
+    return self->storage_retry_usec != 0 || self->storage_failing;
+}
+
 static void
 say_paused(SpokeDelivery *self)
 {
-    gboolean paused = spoke_delivery_look_full(self) || self->storage_retry_usec != 0;
+    gboolean failing = is_storage_failing(self);
+    gboolean paused = spoke_delivery_look_full(self) || failing;
 
     if (paused == self->paused)
         return;

@@ -57,7 +57,7 @@ spoke_delivery_new(SpokeInbox *inbox, SpokeClock *clock, const SpokeDeliveryOpti
     if (self->shelf == NULL)
         return NULL;
 
-    spoke_shelf_trim_dead(self->shelf, options->dead_letters_max, options->bytes_max);
+    spoke_delivery_trim_dead(self);
     self->paused = spoke_delivery_look_full(self);
     spoke_delivery_ask_for_run(self);
     return g_steal_pointer(&self);
@@ -86,7 +86,7 @@ void
 spoke_delivery_set_options(SpokeDelivery *self, const SpokeDeliveryOptions *options)
 {
     self->options = *options;
-    spoke_shelf_trim_dead(self->shelf, options->dead_letters_max, options->bytes_max);
+    spoke_delivery_trim_dead(self);
     spoke_delivery_ask_for_run(self);
 }
 

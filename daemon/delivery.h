@@ -95,7 +95,8 @@ SpokeDelivery *spoke_delivery_new(SpokeInbox *inbox, SpokeClock *clock,
                                   const SpokeDeliveryOptions *options,
                                   const SpokeDeliveryEvents *events, gpointer user_data,
                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/* Receivers end in SHUTDOWN, what waits for the disk in CANCELLED. */
+/* Receivers end in SHUTDOWN, what waits for the disk in CANCELLED: nobody knows whether it is
+ * written. A receiver whose message is on its way off the disk gets it. */
 void spoke_delivery_free(SpokeDelivery *delivery);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SpokeDelivery, spoke_delivery_free)
 void spoke_delivery_set_options(SpokeDelivery *delivery, const SpokeDeliveryOptions *options);

@@ -32,12 +32,14 @@ errand_new(SpokeShelf *shelf, SpokeParcel *parcel, SpokeShelfFunc done, gpointer
     errand->id = parcel->message->id;
     errand->done = done;
     errand->user_data = user_data;
+    shelf->totals.writes++;
     return errand;
 }
 
 static void
 finish(Errand *errand, SpokeParcel *parcel, const GError *error)
 {
+    errand->shelf->totals.writes--;
     if (errand->done != NULL)
         errand->done(parcel, error, errand->user_data);
     g_free(errand);
@@ -322,7 +324,8 @@ spoke_shelf_bury(SpokeShelf *shelf, SpokeParcel *parcel, SpokeDeadReason reason,
 }
 
 void
-spoke_shelf_trim_dead(SpokeShelf *shelf, guint messages_max, guint64 bytes_max)
+spoke_shelf_trim_dead(SpokeShelf *shelf, guint messages_max, guint64 bytes_max,
+                      SpokeShelfFunc done, gpointer user_data)
 {
     for (GList *link = shelf->dead.head; link != NULL; link = link->next) {
         SpokeParcel *parcel = link->data;
@@ -332,6 +335,6 @@ spoke_shelf_trim_dead(SpokeShelf *shelf, guint messages_max, guint64 bytes_max)
         if (!too_many && !too_big)
             return;
         if (parcel->state == SPOKE_PARCEL_DEAD)
-            spoke_shelf_remove(shelf, parcel, NULL, NULL);
+            spoke_shelf_remove(shelf, parcel, done, user_data);
     }
 }

@@ -17,6 +17,7 @@ typedef struct {
     guint storing;  /* of messages: not on disk yet */
     guint dead;     /* dead letters that stay */
     guint64 dead_bytes;
+    guint writes; /* changes the disk hasn't answered yet */
 } SpokeShelfTotals;
 
 /* @error NULL: done and on disk. @parcel is valid during the call, even if it has just left;
@@ -51,5 +52,7 @@ void spoke_shelf_remove(SpokeShelf *shelf, SpokeParcel *parcel, SpokeShelfFunc d
 void spoke_shelf_bury(SpokeShelf *shelf, SpokeParcel *parcel, SpokeDeadReason reason,
                       SpokeShelfFunc done, gpointer user_data);
 
-/* Removes the oldest dead letters beyond the limits; the last one stays whatever its size. */
-void spoke_shelf_trim_dead(SpokeShelf *shelf, guint messages_max, guint64 bytes_max);
+/* Removes the oldest dead letters beyond the limits; the last one stays whatever its size. @done:
+ * for each. */
+void spoke_shelf_trim_dead(SpokeShelf *shelf, guint messages_max, guint64 bytes_max,
+                           SpokeShelfFunc done, gpointer user_data);
