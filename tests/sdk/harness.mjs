@@ -95,9 +95,8 @@ export class Emulator {
     }
 
     // One call of the control API: { status, answer }.
-    async ask(method, path, body) {
-        const request = http.request({ host: '127.0.0.1', port: this.controlPort, method, path, agent: false,
-            headers: body === undefined ? {} : { 'content-type': 'application/json' } });
+    async ask(method, path, body, headers = {}) {
+        const request = http.request({ host: '127.0.0.1', port: this.controlPort, method, path, agent: false, headers });
         request.end(body === undefined ? undefined : JSON.stringify(body));
         const [response] = await within(10000, `${method} ${path}`, once(request, 'response'));
         const parts = [];

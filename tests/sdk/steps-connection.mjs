@@ -125,6 +125,12 @@ export function addConnectionSteps(bench) {
             (await emulator.device(device.deviceId)).connectionState === 'Disconnected');
     });
 
+    step('control API: no web page gets in', async () => {
+        assert.equal((await emulator.ask('GET', '/devices')).status, 200);
+        for (const headers of [{ host: 'page.example' }, { origin: 'http://page.example' }])
+            assert.equal((await emulator.ask('GET', '/devices', undefined, headers)).status, 403);
+    });
+
     step('keep-alive: pings hold an idle connection', async () => {
         const device = await bench.newDevice();
         const client = bench.client(device.connectionString);
