@@ -240,3 +240,12 @@ emu_certificates_ensure(const char *state_dir, const char *host, GError **error)
 
     return g_tls_certificate_new_from_files(server_file, server_key_file, error);
 }
+
+GTlsDatabase *
+emu_certificates_trust(const char *state_dir, GError **error)
+{
+    g_autofree char *absolute = g_canonicalize_filename(state_dir, NULL);
+    g_autofree char *ca_file = g_build_filename(absolute, "ca.pem", NULL);
+
+    return g_tls_file_database_new(ca_file, error);
+}

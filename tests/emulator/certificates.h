@@ -15,3 +15,6 @@
  * Returns: (transfer full): the server's certificate with its key.
  */
 GTlsCertificate *emu_certificates_ensure(const char *state_dir, const char *host, GError **error);
+
+/* Returns: (transfer full): the certificate authority of @state_dir as something to trust. */
+GTlsDatabase *emu_certificates_trust(const char *state_dir, GError **error);

@@ -10,11 +10,12 @@ typedef struct EmuMqttServer EmuMqttServer;
 
 /**
  * emu_mqtt_server_new:
+ * @trust: who may have signed client certificates; others are taken too, for login to judge
  * @addresses: NULL-terminated; numeric
  * @port: 0 for any free one, the same on all addresses
  * @optional: an address that cannot be used is passed over, as long as one can
  */
-EmuMqttServer *emu_mqtt_server_new(EmuHub *hub, GTlsCertificate *certificate,
+EmuMqttServer *emu_mqtt_server_new(EmuHub *hub, GTlsCertificate *certificate, GTlsDatabase *trust,
                                    const char *const *addresses, guint16 port, gboolean optional,
                                    GError **error);
 

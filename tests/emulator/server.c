@@ -60,8 +60,11 @@ listen_everywhere(Server *server, GError **error)
 
     if (certificate == NULL)
         return FALSE;
+    g_autoptr(GTlsDatabase) trust = emu_certificates_trust(options->hub.state_dir, error);
+    if (trust == NULL)
+        return FALSE;
     server->mqtt =
-        emu_mqtt_server_new(server->hub, certificate, (const char *const *)options->listen,
+        emu_mqtt_server_new(server->hub, certificate, trust, (const char *const *)options->listen,
                             options->mqtt_port, options->listen_default, error);
     if (server->mqtt == NULL)
         return FALSE;
