@@ -18,6 +18,8 @@ typedef struct {
     GSource source;
     sd_bus *bus; /* owned */
     gpointer fd; /* tag of the polled descriptor */
+    int events;  /* polled for */
+    gint64 deadline_usec;
     SpokeBusClosedFunc closed;
     gpointer closed_data;
 } BusSource;
@@ -33,9 +35,17 @@ prepare(GSource *source, int *timeout)
     if (events < 0 || sd_bus_get_timeout(self->bus, &deadline_usec) < 0)
         return TRUE; /* closed: dispatch() will find out */
 
-    g_source_modify_unix_fd(source, self->fd, (GIOCondition)events);
-    g_source_set_ready_time(source, deadline_usec == UINT64_MAX ? -1 : (gint64)deadline_usec);
-    return FALSE;
+    /* Only on a change, and not g_source_set_ready_time(): both wake the loop, which we are in. */
+    if (events != self->events) {
+        self->events = events;
+        g_source_modify_unix_fd(source, self->fd, (GIOCondition)events);
+    }
+    self->deadline_usec = (gint64)MIN(deadline_usec, (uint64_t)G_MAXINT64);
+    if (self->deadline_usec == G_MAXINT64)
+        return FALSE;
+    gint64 left_msec = (self->deadline_usec - g_source_get_time(source) + 999) / 1000;
+    *timeout = (int)CLAMP(left_msec, 0, G_MAXINT);
+    return left_msec <= 0;
 }
 
 static gboolean
@@ -43,8 +53,8 @@ check(GSource *source)
 {
     BusSource *self = (BusSource *)source;
 
-    /* A deadline that has passed makes the source ready without our word. */
-    return g_source_query_unix_fd(source, self->fd) != 0;
+    return g_source_query_unix_fd(source, self->fd) != 0 ||
+           g_source_get_time(source) >= self->deadline_usec;
 }
 
 static gboolean
@@ -85,7 +95,9 @@ spoke_bus_source_new(sd_bus *bus, SpokeBusClosedFunc closed, gpointer user_data)
 
     g_source_set_static_name(source, "sd-bus");
     self->bus = sd_bus_ref(bus);
+    self->events = G_IO_IN;
     self->fd = g_source_add_unix_fd(source, sd_bus_get_fd(bus), G_IO_IN);
+    self->deadline_usec = G_MAXINT64;
     self->closed = closed;
     self->closed_data = user_data;
     return source;
