@@ -105,6 +105,21 @@ has_strikes(EmuFaultKind kind)
 }
 
 static gboolean
+take_store(const EmuRequest *request, EmuFault *fault, GError **error)
+{
+    JsonNode *node = json_object_get_member(request->body, "store");
+
+    if (node == NULL)
+        return TRUE;
+    if (!JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_BOOLEAN) {
+        g_set_error(error, EMU_ERROR, EMU_ERROR_ARGUMENT, "store is not true or false");
+        return FALSE;
+    }
+    fault->store = json_node_get_boolean(node);
+    return TRUE;
+}
+
+static gboolean
 take_fault(const EmuRequest *request, const char *kind, EmuFault *fault, GError **error)
 {
     const char *device_id = NULL;
@@ -119,7 +134,8 @@ take_fault(const EmuRequest *request, const char *kind, EmuFault *fault, GError 
 
     if (!has_strikes(fault->kind) && !json_object_has_member(request->body, "count"))
         fault->count = 0;
-    fault->store = json_object_get_boolean_member_with_default(request->body, "store", FALSE);
+    if (!take_store(request, fault, error))
+        return FALSE;
     fault->device_id = (char *)device_id;
     return TRUE;
 }

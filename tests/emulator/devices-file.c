@@ -24,6 +24,23 @@ emu_devices_add(EmuHub *hub, const char *text, GError **error)
     return FALSE;
 }
 
+/* A member that is a string or not there. */
+static gboolean
+take_text(JsonObject *object, const char *name, const char **ret_text, GError **error)
+{
+    JsonNode *node = json_object_get_member(object, name);
+
+    *ret_text = NULL;
+    if (node == NULL)
+        return TRUE;
+    if (!JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_STRING) {
+        g_set_error(error, EMU_ERROR, EMU_ERROR_ARGUMENT, "%s is not a string", name);
+        return FALSE;
+    }
+    *ret_text = json_node_get_string(node);
+    return TRUE;
+}
+
 static gboolean
 read_identity(JsonNode *node, const char *id_name, const char **ret_id, EmuIdentityChange *change,
               GError **error)
@@ -44,11 +61,11 @@ read_identity(JsonNode *node, const char *id_name, const char **ret_id, EmuIdent
         }
     }
 
-    *ret_id = json_object_get_string_member_with_default(object, id_name, NULL);
-    change->primary_key = json_object_get_string_member_with_default(object, "primaryKey", NULL);
-    change->secondary_key =
-        json_object_get_string_member_with_default(object, "secondaryKey", NULL);
-    change->status = json_object_get_string_member_with_default(object, "status", NULL);
+    if (!take_text(object, id_name, ret_id, error) ||
+        !take_text(object, "primaryKey", &change->primary_key, error) ||
+        !take_text(object, "secondaryKey", &change->secondary_key, error) ||
+        !take_text(object, "status", &change->status, error))
+        return FALSE;
     if (*ret_id != NULL)
         return TRUE;
     g_set_error(error, EMU_ERROR, EMU_ERROR_ARGUMENT, "An entry has no %s", id_name);

@@ -32,6 +32,9 @@ disconnect_free(EmuDisconnect *disconnect)
     g_free(disconnect);
 }
 
+/* Deadlines of C2D are wall clock, which may jump: never sleep through that for long. */
+#define NAP_USEC ((gint64)30 * G_USEC_PER_SEC)
+
 /* Sets the timer for whatever runs out next. */
 static void
 arm_timer(EmuHub *self)
@@ -41,7 +44,8 @@ arm_timer(EmuHub *self)
     gint64 c2d_usec = emu_c2d_next_deadline(self->c2d);
 
     if (c2d_usec != G_MAXINT64)
-        ready_usec = MIN(ready_usec, now_usec + MAX(0, c2d_usec - emu_hub_now_usec(self)));
+        ready_usec =
+            MIN(ready_usec, now_usec + CLAMP(c2d_usec - emu_hub_now_usec(self), 0, NAP_USEC));
     g_source_set_ready_time(self->timer, ready_usec == G_MAXINT64 ? -1 : ready_usec);
 }
 

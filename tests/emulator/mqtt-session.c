@@ -31,6 +31,8 @@
 /* The hub's cap on one and a half keep-alives. Source: protocol page, 2.2. */
 #define SILENCE_MAX_SEC 1767
 
+#define NAP_USEC ((gint64)30 * G_USEC_PER_SEC)
+
 typedef enum {
     STATE_GREETING, /* no CONNECT yet */
     STATE_OPEN,
@@ -150,7 +152,8 @@ violate(EmuMqttSession *self, const char *what)
     close_session(self, reason);
 }
 
-/* Sets the timer for whatever comes first: silence, the token's end, a held PUBACK. */
+/* Sets the timer for whatever comes first: silence, the token's end, a held PUBACK. The token's
+ * end is wall clock, which may jump: so it is looked at now and then. */
 static void
 arm_timer(EmuMqttSession *self)
 {
@@ -159,7 +162,7 @@ arm_timer(EmuMqttSession *self)
     if (self->state == STATE_OPEN) {
         gint64 end_sec = self->expiry_sec + emu_hub_options(self->hub)->sas_grace_sec;
         gint64 left_usec = end_sec * G_USEC_PER_SEC - emu_hub_now_usec(self->hub);
-        ready_usec = MIN(ready_usec, g_get_monotonic_time() + MAX(0, left_usec));
+        ready_usec = MIN(ready_usec, g_get_monotonic_time() + CLAMP(left_usec, 0, NAP_USEC));
         if (self->held->len > 0)
             ready_usec = MIN(ready_usec, g_array_index(self->held, Held, 0).due_usec);
     }

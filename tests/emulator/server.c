@@ -160,6 +160,9 @@ emu_server_run(const EmuOptions *options, GError **error)
         return FALSE;
     }
 
+    /* One of an earlier run would tell lies. */
+    if (options->ready_file != NULL)
+        (void)unlink(options->ready_file);
     /* Before anybody hears that we are ready: who hears it may send a signal at once. */
     server.loop = g_main_loop_new(NULL, FALSE);
     guint term = g_unix_signal_add(SIGTERM, on_signal, server.loop);

@@ -42,8 +42,13 @@ static const char schema[] =
 static gboolean
 run(EmuStore *self, const char *sql, GError **error)
 {
-    if (sqlite3_exec(self->db, sql, NULL, NULL, NULL) == SQLITE_OK)
+    int r = sqlite3_exec(self->db, sql, NULL, NULL, NULL);
+    if (r == SQLITE_OK)
         return TRUE;
+    if (r == SQLITE_BUSY) {
+        g_set_error(error, EMU_ERROR, EMU_ERROR_SERVER, "Another emulator is using it");
+        return FALSE;
+    }
 
     g_set_error(error, EMU_ERROR, EMU_ERROR_SERVER, "Database: %s", sqlite3_errmsg(self->db));
     return FALSE;
