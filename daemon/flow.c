@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/flow.h"
+
+#include "daemon/inflight.h"
+
+/*
+ * Taking may run ahead of sending by less than BATCH messages: how large a message is shows only
+ * when it is there. After a hub closed on us without a word, the window is one message wide until
+ * something gets through: see suspicion.h.
+ */
+struct SpokeFlow {
+    SpokeSpool *spool;   /* borrowed */
+    SpokeOutbox *outbox; /* borrowed */
+
+    const SpokeTransportModule *module; /* borrowed, as the following; NULL between connections */
+    SpokeTransport *transport;
+    SpokeIdentity *identity;
+
+    SpokeInflight *inflight; /* owned */
+    SpokeMessage *held;      /* owned; the suspect while the one after it is tried; else NULL */
+    SpokeSuspicion suspicion;
+    gboolean was_any_acked; /* on this connection */
+    gboolean is_feeding;
+
+    GHashTable *arrivals; /* owned; guint64 * → the transport's token */
+    guint64 last_arrival;
+};
+
+#define BATCH 16
+
+SpokeFlow *
+spoke_flow_new(SpokeSpool *spool, SpokeOutbox *outbox)
+{
+    SpokeFlow *flow = g_new0(SpokeFlow, 1);
+
+    flow->spool = spool;
+    flow->outbox = outbox;
+    flow->inflight = spoke_inflight_new();
+    flow->arrivals = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+    return flow;
+}
+
+static guint
+get_window(SpokeFlow *flow)
+{
+    return spoke_suspicion_get_mode(&flow->suspicion) == SPOKE_SUSPICION_NONE ? flow->module->window
+                                                                              : 1;
+}
+
+/* Returns: how many more messages wait in the inflight list now */
+static guint
+take(SpokeFlow *flow, guint max)
+{
+    SpokeMessage *messages[BATCH];
+    guint n = spoke_outbox_take(flow->outbox, messages, MIN(max, BATCH));
+
+    for (guint i = 0; i < n; i++)
+        spoke_inflight_add(flow->inflight, messages[i]);
+    return n;
+}
+
+/* The next to be sent, if there is one and room for it. (transfer none) */
+static SpokeMessage *
+next_message(SpokeFlow *flow)
+{
+    guint window = get_window(flow);
+    guint n_sent = spoke_inflight_get_sent(flow->inflight);
+
+    if (n_sent >= window)
+        return NULL;
+
+    SpokeMessage *message = spoke_inflight_peek(flow->inflight);
+
+    if (message == NULL && take(flow, window - n_sent) > 0)
+        message = spoke_inflight_peek(flow->inflight);
+    if (message == NULL || n_sent == 0)
+        return message;
+
+    size_t bytes = spoke_inflight_get_sent_bytes(flow->inflight) + spoke_message_cost(message);
+
+    return bytes <= flow->module->window_bytes ? message : NULL;
+}
+
+/* On trial: the suspect steps aside for the message after it, if there is one. Only while nothing
+ * is sent, so that the suspect is the first that waits. */
+static void
+hold_suspect(SpokeFlow *flow)
+{
+    if (flow->held != NULL || spoke_inflight_get_sent(flow->inflight) > 0 ||
+        spoke_suspicion_get_mode(&flow->suspicion) != SPOKE_SUSPICION_TRIAL)
+        return;
+
+    guint n = 0;
+
+    (void)take(flow, 2);
+    g_autofree SpokeMessage **messages = spoke_inflight_steal(flow->inflight, &n);
+
+    for (guint i = 0; i < n; i++) {
+        if (i == 0 && n > 1 && messages[0]->id == flow->suspicion.suspect)
+            flow->held = messages[0];
+        else
+            spoke_inflight_add(flow->inflight, messages[i]);
+    }
+}
+
+static gboolean
+send_batch(SpokeFlow *flow)
+{
+    SpokeOutgoing batch[BATCH];
+    char ids[BATCH][SPOKE_SPOOL_MESSAGE_ID_SIZE];
+    guint n = 0;
+
+    for (; n < BATCH; n++) {
+        SpokeMessage *message = next_message(flow);
+
+        if (message == NULL)
+            break;
+        spoke_inflight_advance(flow->inflight);
+        spoke_spool_format_message_id(flow->spool, message->id, ids[n]);
+        batch[n] = (SpokeOutgoing){.message = message, .message_id = ids[n]};
+    }
+    if (n > 0)
+        flow->module->send(flow->transport, flow->identity, batch, n);
+    return n == BATCH;
+}
+
+void
+spoke_flow_feed(SpokeFlow *flow)
+{
+    if (flow->transport == NULL || flow->is_feeding)
+        return;
+
+    flow->is_feeding = TRUE; /* taking may settle expired messages, whose owner may wake us */
+    hold_suspect(flow);
+    while (send_batch(flow))
+        ;
+    flow->is_feeding = FALSE;
+}
+
+void
+spoke_flow_begin(SpokeFlow *flow, const SpokeTransportModule *module, SpokeTransport *transport,
+                 SpokeIdentity *identity)
+{
+    flow->module = module;
+    flow->transport = transport;
+    flow->identity = identity;
+    flow->was_any_acked = FALSE;
+}
+
+static void
+on_accepted(SpokeFlow *flow)
+{
+    SpokeMessage *held = g_steal_pointer(&flow->held);
+
+    flow->was_any_acked = TRUE;
+    spoke_suspicion_clear(&flow->suspicion);
+    if (held != NULL)
+        spoke_outbox_settle(flow->outbox, held, SPOKE_OUTCOME_REJECTED,
+                            "the hub closed the connection each time it was sent, and takes "
+                            "other messages");
+}
+
+static void
+settle(SpokeFlow *flow, const SpokeSettlement *settlement)
+{
+    SpokeMessage *message = settlement->message;
+
+    if (!spoke_inflight_remove(flow->inflight, message))
+        return;
+    switch (settlement->verdict) {
+    case SPOKE_VERDICT_ACCEPT:
+        on_accepted(flow);
+        spoke_outbox_settle(flow->outbox, message, SPOKE_OUTCOME_ACCEPTED, settlement->detail);
+        break;
+    case SPOKE_VERDICT_RELEASE:
+        spoke_outbox_give_back(flow->outbox, &message, 1);
+        break;
+    case SPOKE_VERDICT_REJECT:
+        spoke_outbox_settle(flow->outbox, message, SPOKE_OUTCOME_REJECTED, settlement->detail);
+        break;
+    }
+}
+
+void
+spoke_flow_settled(SpokeFlow *flow, const SpokeSettlement *settlements, guint n)
+{
+    for (guint i = 0; i < n; i++)
+        settle(flow, &settlements[i]);
+}
+
+static void
+give_back(SpokeFlow *flow)
+{
+    guint n = 0;
+    g_autofree SpokeMessage **messages = spoke_inflight_steal(flow->inflight, &n);
+    g_autofree SpokeMessage **all = g_new(SpokeMessage *, n + 1);
+    guint n_all = 0;
+
+    if (flow->held != NULL)
+        all[n_all++] = g_steal_pointer(&flow->held);
+    for (guint i = 0; i < n; i++)
+        all[n_all++] = messages[i];
+    if (n_all > 0)
+        spoke_outbox_give_back(flow->outbox, all, n_all);
+}
+
+SpokeCause
+spoke_flow_end(SpokeFlow *flow, SpokeCause cause, gint64 lived_usec)
+{
+    const SpokeMessage *oldest = spoke_inflight_get_oldest(flow->inflight);
+    const SpokeConnectionEnd end = {
+        .cause = cause,
+        .lived_usec = lived_usec,
+        .was_any_acked = flow->was_any_acked,
+        .oldest = oldest != NULL ? oldest->id : 0,
+    };
+
+    flow->module = NULL;
+    flow->transport = NULL;
+    flow->identity = NULL;
+    g_hash_table_remove_all(flow->arrivals);
+    give_back(flow);
+    return spoke_suspicion_note_end(&flow->suspicion, &end);
+}
+
+void
+spoke_flow_free(SpokeFlow *flow)
+{
+    if (flow == NULL)
+        return;
+
+    give_back(flow);
+    spoke_inflight_free(flow->inflight);
+    g_hash_table_unref(flow->arrivals);
+    g_free(flow);
+}
+
+guint
+spoke_flow_get_sent(SpokeFlow *flow)
+{
+    return spoke_inflight_get_sent(flow->inflight);
+}
+
+guint64
+spoke_flow_get_queued(SpokeFlow *flow)
+{
+    return spoke_outbox_get_messages(flow->outbox);
+}
+
+guint64
+spoke_flow_add_arrival(SpokeFlow *flow, gpointer token)
+{
+    guint64 number = ++flow->last_arrival;
+
+    g_hash_table_insert(flow->arrivals, g_memdup2(&number, sizeof number), token);
+    return number;
+}
+
+gboolean
+spoke_flow_settle_arrival(SpokeFlow *flow, guint64 number, SpokeVerdict verdict)
+{
+    gpointer token = NULL;
+    gpointer key = NULL;
+
+    if (!g_hash_table_steal_extended(flow->arrivals, &number, &key, &token))
+        return FALSE;
+    g_free(key);
+    flow->module->settle(flow->transport, token, verdict);
+    return TRUE;
+}
+
+guint
+spoke_flow_get_arrivals(SpokeFlow *flow)
+{
+    return g_hash_table_size(flow->arrivals);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/module.h"
+
+#include <gmodule.h>
+
+#include "daemon/error.h"
+
+static const SpokeTransportModule *
+find_table(GModule *module, const char *path, GError **error)
+{
+    gpointer symbol = NULL;
+
+    if (!g_module_symbol(module, SPOKE_TRANSPORT_SYMBOL, &symbol) || symbol == NULL) {
+        g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_FAILED, "%s is not a transport module", path);
+        return NULL;
+    }
+
+    const SpokeTransportModule *table = symbol;
+
+    if (table->abi != SPOKE_TRANSPORT_ABI) {
+        g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_FAILED,
+                    "%s is made for another version of spoked: interface %u, not %u", path,
+                    table->abi, SPOKE_TRANSPORT_ABI);
+        return NULL;
+    }
+    return table;
+}
+
+const SpokeTransportModule *
+spoke_module_load(const char *directory, const char *name, GError **error)
+{
+    g_autofree char *file = g_strconcat(name, "." G_MODULE_SUFFIX, NULL);
+    g_autofree char *path = g_build_filename(directory, file, NULL);
+    GModule *module = g_module_open(path, G_MODULE_BIND_LOCAL);
+
+    if (module == NULL) {
+        g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_FAILED, "Cannot load transport module: %s",
+                    g_module_error());
+        return NULL;
+    }
+
+    const SpokeTransportModule *table = find_table(module, path, error);
+
+    if (table != NULL)
+        g_module_make_resident(module);
+    else
+        g_module_close(module);
+    return table;
+}
