@@ -241,7 +241,7 @@ test_load_refuses_bad_values(Fixture *fixture, gconstpointer data)
         {"[Hub]\nKeepAliveSec=10s",
          "[Hub] KeepAliveSec: \"10s\" is not a whole number from 5 to 1177"},
         {"[Hub]\nTokenLifetimeSec=64",
-         "[Hub] TokenLifetimeSec: \64 is not a whole number from 65 to 31536000"},
+         "[Hub] TokenLifetimeSec: \"64\" is not a whole number from 65 to 31536000"},
         {"[Hub]\nConnectTimeoutSec=0.5",
          "[Hub] ConnectTimeoutSec: \"0.5\" is not a whole number from 1 to 300"},
         {"[Hub]\nCAFile=ca.pem",
