@@ -15,7 +15,9 @@
 #include "error.h"
 #include "faults.h"
 #include "hub.h"
+#include "mqtt-acks.h"
 #include "mqtt-login.h"
+#include "mqtt-outbound.h"
 #include "mqtt-packet.h"
 #include "mqtt-subscriptions.h"
 #include "pipe.h"
@@ -25,7 +27,6 @@
 #include <string.h>
 
 #define CONNECT_TIMEOUT_SEC 30
-#define HELD_MAX            G_MAXUINT16 /* there are no more packet ids */
 #define REQUEST_ID_MAX      1024
 
 /* The hub's cap on one and a half keep-alives. Source: protocol page, 2.2. */
@@ -39,19 +40,6 @@ typedef enum {
     STATE_REFUSED, /* CONNACK with an error is on its way */
     STATE_CLOSED,
 } State;
-
-/* A PUBACK that a fault holds back. */
-typedef struct {
-    guint16 packet_id;
-    gint64 due_usec; /* monotonic; G_MAXINT64: when the fault goes */
-} Held;
-
-/* A C2D message the client has not acknowledged. */
-typedef struct {
-    guint16 packet_id;
-    guint64 sequence;
-    guint64 lock;
-} Outbound;
 
 struct EmuMqttSession {
     EmuHub *hub;    /* borrowed, outlives us */
@@ -79,9 +67,8 @@ struct EmuMqttSession {
     GBytes *will_body; /* owned */
     gboolean will_retain;
 
-    GArray *held;     /* owned; Held */
-    GArray *outbound; /* owned; Outbound */
-    guint16 last_packet_id;
+    EmuHeldAcks *held;     /* owned */
+    EmuOutbound *outbound; /* owned */
 };
 
 /* Adds a will to what arrived, as the hub does when a connection ends without DISCONNECT. */
@@ -163,8 +150,7 @@ arm_timer(EmuMqttSession *self)
         gint64 end_sec = self->expiry_sec + emu_hub_options(self->hub)->sas_grace_sec;
         gint64 left_usec = end_sec * G_USEC_PER_SEC - emu_hub_now_usec(self->hub);
         ready_usec = MIN(ready_usec, g_get_monotonic_time() + CLAMP(left_usec, 0, NAP_USEC));
-        if (self->held->len > 0)
-            ready_usec = MIN(ready_usec, g_array_index(self->held, Held, 0).due_usec);
+        ready_usec = MIN(ready_usec, emu_held_acks_next_due(self->held));
     }
     g_source_set_ready_time(self->timer, self->black_hole ? -1 : ready_usec);
 }
@@ -172,16 +158,8 @@ arm_timer(EmuMqttSession *self)
 static void
 release_held(EmuMqttSession *self, gint64 now_usec)
 {
-    guint n = 0;
-
-    while (n < self->held->len && g_array_index(self->held, Held, n).due_usec <= now_usec) {
-        emu_mqtt_write_puback(emu_pipe_output(self->pipe),
-                              g_array_index(self->held, Held, n).packet_id);
-        n++;
-    }
-    if (n == 0)
+    if (emu_held_acks_release(self->held, now_usec, emu_pipe_output(self->pipe)) == 0)
         return;
-    g_array_remove_range(self->held, 0, n);
     emu_pipe_flush(self->pipe);
     if (self->state != STATE_CLOSED && !self->black_hole)
         emu_pipe_resume(self->pipe);
@@ -194,17 +172,13 @@ acknowledge(EmuMqttSession *self, guint16 packet_id)
     gint64 due_usec =
         emu_faults_ack_due(emu_hub_faults(self->hub), self->origin->device_id, self->heard_usec);
 
-    if (due_usec == 0 && self->held->len == 0) {
+    if (due_usec == 0 && emu_held_acks_count(self->held) == 0) {
         emu_mqtt_write_puback(emu_pipe_output(self->pipe), packet_id);
         return;
     }
 
-    /* Behind one that waits, all wait: acknowledgements keep their order. */
-    if (self->held->len > 0)
-        due_usec = MAX(due_usec, g_array_index(self->held, Held, self->held->len - 1).due_usec);
-    Held held = {packet_id, due_usec};
-    g_array_append_val(self->held, held);
-    if (self->held->len >= HELD_MAX)
+    emu_held_acks_add(self->held, packet_id, due_usec);
+    if (emu_held_acks_count(self->held) >= EMU_HELD_ACKS_MAX)
         emu_pipe_pause(self->pipe);
 }
 
@@ -218,42 +192,8 @@ review_held(EmuMqttSession *self)
 
     if (due_usec == G_MAXINT64)
         return;
-    for (guint i = 0; i < self->held->len; i++) {
-        Held *held = &g_array_index(self->held, Held, i);
-        if (held->due_usec == G_MAXINT64)
-            held->due_usec = due_usec;
-    }
+    emu_held_acks_set_due(self->held, due_usec);
     release_held(self, now_usec);
-}
-
-static Outbound *
-find_outbound(EmuMqttSession *self, guint16 packet_id)
-{
-    for (guint i = 0; i < self->outbound->len; i++) {
-        Outbound *outbound = &g_array_index(self->outbound, Outbound, i);
-        if (outbound->packet_id == packet_id)
-            return outbound;
-    }
-    return NULL;
-}
-
-/* The place of a message among those that wait for PUBACK: its old one if it was sent over this
- * connection before. */
-static Outbound *
-outbound_for(EmuMqttSession *self, guint64 sequence)
-{
-    for (guint i = 0; i < self->outbound->len; i++) {
-        Outbound *outbound = &g_array_index(self->outbound, Outbound, i);
-        if (outbound->sequence == sequence)
-            return outbound;
-    }
-
-    do
-        self->last_packet_id++;
-    while (self->last_packet_id == 0 || find_outbound(self, self->last_packet_id) != NULL);
-    Outbound outbound = {.packet_id = self->last_packet_id, .sequence = sequence};
-    g_array_append_val(self->outbound, outbound);
-    return &g_array_index(self->outbound, Outbound, self->outbound->len - 1);
 }
 
 static void
@@ -267,11 +207,8 @@ send_c2d(EmuMqttSession *self, const EmuC2dMessage *message, gboolean wants_ack)
     emu_bag_append(bag, "$.to", to);
     g_string_append_printf(bag, "&%s", message->bag);
     g_autofree char *topic = emu_topic_devicebound(self->origin->device_id, bag->str);
-    if (wants_ack) {
-        Outbound *outbound = outbound_for(self, message->sequence);
-        outbound->lock = message->lock;
-        packet_id = outbound->packet_id;
-    }
+    if (wants_ack)
+        packet_id = emu_outbound_add(self->outbound, message->sequence, message->lock);
 
     gsize size = 0;
     const void *body = g_bytes_get_data(message->body, &size);
@@ -280,17 +217,6 @@ send_c2d(EmuMqttSession *self, const EmuC2dMessage *message, gboolean wants_ack)
     if (!wants_ack)
         (void)emu_c2d_complete(emu_hub_c2d(self->hub), message->lock, emu_hub_now_usec(self->hub),
                                NULL);
-}
-
-/* Messages whose lock has run out need no PUBACK any more: they will be sent anew. */
-static void
-forget_lost_locks(EmuMqttSession *self)
-{
-    for (guint i = self->outbound->len; i-- > 0;) {
-        guint64 lock = g_array_index(self->outbound, Outbound, i).lock;
-        if (!emu_c2d_is_locked(emu_hub_c2d(self->hub), lock))
-            g_array_remove_index(self->outbound, i);
-    }
 }
 
 /* Takes messages off the device's queue while the client has room for more. */
@@ -303,9 +229,7 @@ feed_c2d(EmuMqttSession *self)
     if (qos < 0)
         return;
 
-    if (self->outbound->len >= EMU_MQTT_OUTBOUND_MAX)
-        forget_lost_locks(self);
-    while (self->outbound->len < EMU_MQTT_OUTBOUND_MAX && !emu_pipe_is_full(self->pipe)) {
+    while (emu_outbound_has_room(self->outbound) && !emu_pipe_is_full(self->pipe)) {
         g_autoptr(EmuC2dMessage) message = emu_c2d_take(
             emu_hub_c2d(self->hub), self->origin->device_id, emu_hub_now_usec(self->hub));
         if (message == NULL)
@@ -597,14 +521,11 @@ take_puback(EmuMqttSession *self, const EmuMqttFrame *frame)
         return;
     }
 
-    const Outbound *outbound = find_outbound(self, packet_id);
-    if (outbound == NULL)
+    guint64 lock = emu_outbound_take(self->outbound, packet_id);
+    if (lock == 0)
         return;
-    if (!emu_c2d_complete(emu_hub_c2d(self->hub), outbound->lock, emu_hub_now_usec(self->hub),
-                          &error))
+    if (!emu_c2d_complete(emu_hub_c2d(self->hub), lock, emu_hub_now_usec(self->hub), &error))
         g_message("%s acknowledged too late: %s", self->origin->device_id, error->message);
-    g_array_remove_index(self->outbound,
-                         (guint)(outbound - (Outbound *)(void *)self->outbound->data));
     feed_c2d(self);
 }
 
@@ -688,7 +609,7 @@ pipe_take(gpointer user_data, const guint8 *data, size_t size)
 
     self->heard_usec = g_get_monotonic_time();
     self->now_usec = emu_hub_now_usec(self->hub);
-    while (self->state <= STATE_OPEN && self->held->len < HELD_MAX) {
+    while (self->state <= STATE_OPEN && emu_held_acks_count(self->held) < EMU_HELD_ACKS_MAX) {
         const char *wrong = NULL;
         EmuMqttFrame frame;
         ssize_t n = emu_mqtt_next(data + taken, size - taken, EMU_MQTT_PACKET_MAX, &frame, &wrong);
@@ -721,7 +642,7 @@ pipe_round(gpointer user_data)
         close_session(self, "server-error: 500001");
         return;
     }
-    if (self->held->len > 0)
+    if (emu_held_acks_count(self->held) > 0)
         arm_timer(self);
 }
 
@@ -778,8 +699,8 @@ emu_mqtt_session_new(EmuHub *hub, GIOStream *stream, GSocket *socket, EmuMqttSes
     self->user_data = user_data;
     self->heard_usec = g_get_monotonic_time();
     self->silence_usec = CONNECT_TIMEOUT_SEC * G_USEC_PER_SEC;
-    self->held = g_array_new(FALSE, FALSE, sizeof(Held));
-    self->outbound = g_array_new(FALSE, FALSE, sizeof(Outbound));
+    self->held = emu_held_acks_new();
+    self->outbound = emu_outbound_new(emu_hub_c2d(hub));
     self->timer = emu_timer_new(on_timer, self);
     self->link = (EmuLink){.ops = &link_ops, .self = self};
     self->pipe = emu_pipe_new(stream, socket, EMU_MQTT_PACKET_MAX, &pipe_ops, self);
@@ -805,7 +726,7 @@ emu_mqtt_session_free(EmuMqttSession *self)
     g_free(self->will_topic);
     g_free(self->claimed_id);
     g_free(self->telemetry_prefix);
-    g_array_unref(self->held);
-    g_array_unref(self->outbound);
+    emu_held_acks_free(self->held);
+    emu_outbound_free(self->outbound);
     g_free(self);
 }

@@ -13,9 +13,6 @@ typedef void (*EmuMqttSessionEnded)(EmuMqttSession *session, gpointer user_data)
 /* The largest remaining length that is read at all: a message at the size limit and its topic. */
 #define EMU_MQTT_PACKET_MAX (256 * 1024 + 64 * 1024 + 16)
 
-/* C2D messages sent and not acknowledged. Source: protocol page, 2.3. */
-#define EMU_MQTT_OUTBOUND_MAX 10
-
 /**
  * emu_mqtt_session_new:
  * @stream: TLS is up; both its streams are pollable

@@ -7,6 +7,7 @@
 #include "error.h"
 #include "faults.h"
 #include "hub.h"
+#include "mqtt-outbound.h"
 #include "mqtt-session.h"
 
 #include <errno.h>
@@ -902,16 +903,16 @@ test_c2d_follows_connack_in_a_kept_session(Fixture *fixture, gconstpointer data)
 static void
 test_c2d_has_ten_in_flight(Fixture *fixture, gconstpointer data)
 {
-    guint ids[EMU_MQTT_OUTBOUND_MAX];
+    guint ids[EMU_OUTBOUND_MAX];
     g_auto(Client) client = log_in(fixture);
 
-    for (guint i = 0; i <= EMU_MQTT_OUTBOUND_MAX; i++) {
+    for (guint i = 0; i <= EMU_OUTBOUND_MAX; i++) {
         g_autofree char *id = g_strdup_printf("m%u", i);
         send_c2d(fixture, id);
     }
     subscribe(&client, 1, DEVICEBOUND, 1);
     EXPECT(&client, 0x90, 3, 0, 1, 1);
-    for (guint i = 0; i < EMU_MQTT_OUTBOUND_MAX; i++) {
+    for (guint i = 0; i < EMU_OUTBOUND_MAX; i++) {
         g_autofree char *id = g_strdup_printf("m%u", i);
         ids[i] = expect_c2d(&client, id, FALSE);
     }
