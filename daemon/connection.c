@@ -291,7 +291,9 @@ on_opened(gpointer user_data)
 static void
 on_closed(SpokeCause cause, const char *detail, gpointer user_data)
 {
-    end(user_data, cause, detail);
+    g_autofree char *copy = g_strdup(detail); /* @detail may be the transport's, which goes */
+
+    end(user_data, cause, copy);
 }
 
 static void
@@ -349,7 +351,7 @@ on_attached(SpokeIdentity *identity, gpointer user_data)
 static void
 on_detached(SpokeIdentity *identity, SpokeCause cause, const char *detail, gpointer user_data)
 {
-    end(user_data, cause, detail); /* ours is the only one */
+    on_closed(cause, detail, user_data); /* ours is the only identity */
 }
 
 static void

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tests/unit/fake-transport.h"
+
+struct SpokeTransport {
+    const SpokeTransportEvents *events;
+    gpointer user_data;
+    SpokeIdentity *identity;
+};
+
+static FakeTransport record;
+static SpokeTransport *last; /* NULL once freed */
+
+static SpokeTransport *
+fake_create(const SpokeEndpoint *endpoint, const SpokeTransportEvents *events, gpointer user_data)
+{
+    SpokeTransport *self = g_new0(SpokeTransport, 1);
+
+    g_assert_cmpstr(endpoint->host, !=, NULL);
+    g_assert_cmpuint(endpoint->port, !=, 0);
+    self->events = events;
+    self->user_data = user_data;
+    last = self;
+    record.n_created++;
+    record.n_alive++;
+    record.is_open = record.is_attached_to = record.is_closing = FALSE;
+    g_ptr_array_set_size(record.sent, 0);
+    return self;
+}
+
+static void
+fake_open(SpokeTransport *self)
+{
+    record.is_open = TRUE;
+}
+
+static void
+fake_attach(SpokeTransport *self, SpokeIdentity *identity, SpokeSecret *token)
+{
+    self->identity = identity;
+    record.is_attached_to = TRUE;
+    record.had_token = token != NULL;
+}
+
+static void
+fake_detach(SpokeTransport *self, SpokeIdentity *identity)
+{
+}
+
+static void
+fake_send(SpokeTransport *self, SpokeIdentity *identity, const SpokeOutgoing *messages, guint n)
+{
+    g_assert_true(identity == self->identity);
+    g_assert_cmpuint(record.sent->len + n, <=, fake_transport_module.window);
+    g_assert_false(record.is_closing);
+    for (guint i = 0; i < n; i++) {
+        g_ptr_array_add(record.sent, messages[i].message);
+        g_ptr_array_add(record.sent_ids, g_strdup(messages[i].message_id));
+    }
+    record.n_batches++;
+}
+
+static void
+fake_receive(SpokeTransport *self, SpokeIdentity *identity, gboolean on)
+{
+    record.is_receiving = on;
+    record.n_receive_calls++;
+}
+
+static void
+fake_settle(SpokeTransport *self, gpointer token, SpokeVerdict verdict)
+{
+    g_array_append_val(record.verdicts, verdict);
+}
+
+static void
+fake_close(SpokeTransport *self)
+{
+    g_assert_false(record.is_closing);
+    record.is_closing = TRUE;
+}
+
+static void
+fake_free(SpokeTransport *self)
+{
+    if (last == self)
+        last = NULL;
+    record.n_alive--;
+    g_free(self);
+}
+
+const SpokeTransportModule fake_transport_module = {
+    .abi = SPOKE_TRANSPORT_ABI,
+    .name = "fake",
+    .capabilities = SPOKE_CAPABILITY_PUSH,
+    .default_port = 1234,
+    .window = 4,
+    .window_bytes = 10000,
+    .create = fake_create,
+    .open = fake_open,
+    .attach = fake_attach,
+    .detach = fake_detach,
+    .send = fake_send,
+    .receive = fake_receive,
+    .settle = fake_settle,
+    .close = fake_close,
+    .free = fake_free,
+};
+
+FakeTransport *
+fake_transport_begin(void)
+{
+    record = (FakeTransport){
+        .sent = g_ptr_array_new(),
+        .sent_ids = g_ptr_array_new_with_free_func(g_free),
+        .verdicts = g_array_new(FALSE, FALSE, sizeof(SpokeVerdict)),
+    };
+    return &record;
+}
+
+void
+fake_transport_finish(void)
+{
+    g_assert_cmpuint(record.n_alive, ==, 0);
+    g_ptr_array_unref(record.sent);
+    g_ptr_array_unref(record.sent_ids);
+    g_array_unref(record.verdicts);
+}
+
+void
+fake_transport_opened(void)
+{
+    g_assert_true(record.is_open);
+    last->events->opened(last->user_data);
+}
+
+void
+fake_transport_attached(void)
+{
+    g_assert_true(record.is_attached_to);
+    last->events->attached(last->identity, last->user_data);
+}
+
+void
+fake_transport_log_in(void)
+{
+    fake_transport_opened();
+    fake_transport_attached();
+}
+
+void
+fake_transport_closed(SpokeCause cause)
+{
+    last->events->closed(cause, "why", last->user_data);
+}
+
+void
+fake_transport_settled(guint n, SpokeVerdict verdict)
+{
+    g_autofree SpokeSettlement *settlements = g_new0(SpokeSettlement, n);
+
+    g_assert_cmpuint(n, <=, record.sent->len);
+    for (guint i = 0; i < n; i++)
+        settlements[i] = (SpokeSettlement){.message = record.sent->pdata[i], .verdict = verdict};
+    g_ptr_array_remove_range(record.sent, 0, n);
+    last->events->settled(settlements, n, last->user_data);
+}
+
+void
+fake_transport_settled_at(guint index, SpokeVerdict verdict)
+{
+    const SpokeSettlement settlement = {.message = record.sent->pdata[index], .verdict = verdict};
+
+    g_ptr_array_remove_index(record.sent, index);
+    last->events->settled(&settlement, 1, last->user_data);
+}
+
+void
+fake_transport_arrived(SpokeMessage *message, gpointer token)
+{
+    last->events->arrived(last->identity, message, token, last->user_data);
+}

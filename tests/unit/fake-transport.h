@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "daemon/transport.h"
+
+/*
+ * A transport that does what the test says: it records what it is asked for, and each event comes
+ * from a function here. One at a time; the last one made is meant.
+ */
+typedef struct {
+    guint n_created; /* so many attempts */
+    guint n_alive;
+    gboolean is_open;
+    gboolean is_attached_to; /* attach() was called */
+    gboolean had_token;
+    gboolean is_closing; /* close() was called */
+    gboolean is_receiving;
+    guint n_receive_calls;
+    guint n_batches;
+    GPtrArray *sent;     /* SpokeMessage *, borrowed: on this connection and not settled */
+    GPtrArray *sent_ids; /* char *, owned: message ids of all that were sent, in order */
+    GArray *verdicts;    /* SpokeVerdict, on arrivals */
+} FakeTransport;
+
+extern const SpokeTransportModule fake_transport_module; /* window 4, 10000 bytes */
+
+/* Resets the record. */
+FakeTransport *fake_transport_begin(void);
+void fake_transport_finish(void);
+
+void fake_transport_opened(void);
+void fake_transport_attached(void);
+/* Both of the above. */
+void fake_transport_log_in(void);
+void fake_transport_closed(SpokeCause cause);
+/* The oldest @n are settled, in one call. */
+void fake_transport_settled(guint n, SpokeVerdict verdict);
+/* One out of order. */
+void fake_transport_settled_at(guint index, SpokeVerdict verdict);
+void fake_transport_arrived(SpokeMessage *message, gpointer token);
