@@ -95,11 +95,10 @@ spoke_delivery_set_options(SpokeDelivery *self, const SpokeDeliveryOptions *opti
 static void
 take_back(SpokeDelivery *self, guint32 number, const char *owner)
 {
-    for (GList *link = spoke_shelf_peek_alive(self->shelf), *next; link != NULL; link = next) {
+    for (GList *link = spoke_shelf_peek_alive(self->shelf); link != NULL; link = link->next) {
         SpokeParcel *parcel = link->data;
         SpokeReceiver *receiver = parcel->receiver;
 
-        next = link->next;
         if (receiver != NULL && g_strcmp0(receiver->owner, owner) == 0) {
             parcel->receiver = NULL;
             spoke_delivery_let_go(self, parcel);

@@ -3,7 +3,7 @@
 
 /*
  * Answers of the disk find their parcel by its id: it may have left while a change of it was under
- * way (a dead letter pushed out by newer ones).
+ * way.
  */
 struct SpokeShelf {
     SpokeInbox *inbox;  /* owned */
@@ -17,6 +17,7 @@ struct SpokeShelf {
 typedef struct {
     SpokeShelf *shelf; /* borrowed, outlives us */
     guint64 id;
+    SpokeParcel *stored;    /* borrowed; of _store() */
     guint count;            /* of _raise_count() */
     SpokeDeadReason reason; /* of _bury() */
     SpokeShelfFunc done;
@@ -49,7 +50,6 @@ static void
 add_alive(SpokeShelf *shelf, SpokeParcel *parcel)
 {
     g_queue_push_tail_link(&shelf->alive, &parcel->link);
-    g_hash_table_insert(shelf->by_id, &parcel->message->id, parcel);
     shelf->totals.messages++;
     shelf->totals.bytes += spoke_message_cost(parcel->message);
 }
@@ -108,12 +108,11 @@ on_row(SpokeMessage *message, gint64 received_usec, guint delivery_count, SpokeD
     parcel->count = parcel->count_stored = delivery_count;
     parcel->announced = delivery_count > 0;
     parcel->dead = dead;
-    if (dead == SPOKE_DEAD_NOT) {
+    g_hash_table_insert(shelf->by_id, &parcel->message->id, parcel);
+    if (dead == SPOKE_DEAD_NOT)
         add_alive(shelf, parcel);
-    } else {
-        g_hash_table_insert(shelf->by_id, &parcel->message->id, parcel);
+    else
         add_dead(shelf, parcel);
-    }
 }
 
 SpokeShelf *
@@ -201,22 +200,23 @@ spoke_shelf_has_had(SpokeShelf *shelf, SpokeDigest digest)
     return spoke_recent_has(&shelf->recent, digest);
 }
 
+/* Only now can it be found by its id: one that could not be stored may not even have got one. */
 static void
 on_stored(const GError *error, gpointer user_data)
 {
     Errand *errand = user_data;
     SpokeShelf *shelf = errand->shelf;
-    SpokeParcel *parcel = spoke_shelf_find(shelf, errand->id);
+    SpokeParcel *parcel = errand->stored;
 
     shelf->totals.storing--;
     if (error == NULL) {
+        g_hash_table_insert(shelf->by_id, &parcel->message->id, parcel);
         parcel->state = SPOKE_PARCEL_WAITING;
         finish(errand, parcel, NULL);
         return;
     }
 
     unlink_alive(shelf, parcel);
-    g_hash_table_remove(shelf->by_id, &errand->id);
     finish(errand, parcel, error);
     spoke_parcel_free(parcel);
 }
@@ -228,8 +228,8 @@ spoke_shelf_store(SpokeShelf *shelf, SpokeMessage *message, gint64 received_usec
     SpokeParcel *parcel = spoke_parcel_new(message, received_usec);
     Errand *errand = errand_new(shelf, parcel, done, user_data);
 
+    errand->stored = parcel;
     spoke_inbox_put(shelf->inbox, message, received_usec, on_stored, errand);
-    errand->id = message->id;
     parcel->state = SPOKE_PARCEL_STORING;
     shelf->totals.storing++;
     add_alive(shelf, parcel);
@@ -324,8 +324,8 @@ spoke_shelf_bury(SpokeShelf *shelf, SpokeParcel *parcel, SpokeDeadReason reason,
 }
 
 void
-spoke_shelf_trim_dead(SpokeShelf *shelf, guint messages_max, guint64 bytes_max,
-                      SpokeShelfFunc done, gpointer user_data)
+spoke_shelf_trim_dead(SpokeShelf *shelf, guint messages_max, guint64 bytes_max, SpokeShelfFunc done,
+                      gpointer user_data)
 {
     for (GList *link = shelf->dead.head; link != NULL; link = link->next) {
         SpokeParcel *parcel = link->data;

@@ -30,6 +30,7 @@ struct Disk {
     guint commit_id;
     gboolean held;
     gboolean power_lost;
+    gboolean ids_refused;
     gint fail_code;
 };
 
@@ -115,9 +116,12 @@ disk_commit(Disk *disk)
     if (operation == NULL)
         return FALSE;
 
-    if (disk->fail_code < 0)
+    gint code =
+        operation->kind == PUT && operation->id == 0 ? SPOKE_ERROR_QUEUE_FULL : disk->fail_code;
+
+    if (code < 0)
         apply(disk, operation);
-    finish(operation, disk->fail_code, "The test wants it so");
+    finish(operation, code, "The test wants it so");
     return TRUE;
 }
 
@@ -175,6 +179,12 @@ drop_pending(Disk *disk)
 
     while ((operation = g_queue_pop_head(&disk->pending)) != NULL)
         finish(operation, SPOKE_ERROR_CANCELLED, "The inbox is closed");
+}
+
+void
+disk_refuse_ids(Disk *disk, gboolean on)
+{
+    disk->ids_refused = on;
 }
 
 void
@@ -253,7 +263,7 @@ spoke_inbox_put(SpokeInbox *inbox, SpokeMessage *message, gint64 received_usec, 
 {
     Disk *disk = (Disk *)inbox;
 
-    message->id = ++disk->last_id;
+    message->id = disk->ids_refused ? 0 : ++disk->last_id;
     add(disk, PUT, message->id, &(Row){spoke_message_ref(message), received_usec}, done, user_data);
 }
 

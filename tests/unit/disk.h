@@ -18,9 +18,10 @@ SpokeInbox *disk_open_inbox(Disk *disk);
 void disk_close(Disk *disk);
 
 /* disk-fake.c only. */
-void disk_hold(Disk *disk, gboolean hold);    /* commits wait for disk_commit() */
-gboolean disk_commit(Disk *disk);             /* one operation; FALSE: there was none */
-void disk_fail(Disk *disk, gint code);        /* SPOKE_ERROR_… of all operations; -1: works */
-void disk_lose_power(Disk *disk);             /* what isn't committed never will be */
-guint disk_get_count(Disk *disk, guint64 id); /* delivery count of a row; must be there */
+void disk_hold(Disk *disk, gboolean hold);     /* commits wait for disk_commit() */
+gboolean disk_commit(Disk *disk);              /* one operation; FALSE: there was none */
+void disk_fail(Disk *disk, gint code);         /* SPOKE_ERROR_… of all operations; -1: works */
+void disk_refuse_ids(Disk *disk, gboolean on); /* puts fail and leave the id at 0 */
+void disk_lose_power(Disk *disk);              /* what isn't committed never will be */
+guint disk_get_count(Disk *disk, guint64 id);  /* delivery count of a row; must be there */
 gboolean disk_has(Disk *disk, guint64 id);

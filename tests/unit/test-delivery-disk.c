@@ -94,6 +94,22 @@ test_take_over_fails_and_pauses(Fixture *fixture, gconstpointer data)
 }
 
 static void
+test_take_over_fails_without_id(Fixture *fixture, gconstpointer data)
+{
+    fixture_handle(fixture, "alice", 16, "");
+    disk_refuse_ids(fixture->disk, TRUE);
+    fixture_take_over(fixture, "ab");
+    g_assert_cmpstr(fixture->taken->str, ==, "-a-b");
+    g_assert_cmpuint(spoke_delivery_get_waiting(fixture->delivery), ==, 0);
+
+    disk_refuse_ids(fixture->disk, FALSE);
+    fixture_advance(fixture, RETRY_SEC);
+    fixture_take_over(fixture, "ab");
+
+    fixture_assert_said(fixture, "paused resumed alice<a/1 alice<b/1");
+}
+
+static void
 test_hand_out_comes_after_count(Fixture *fixture, gconstpointer data)
 {
     gint code;
@@ -437,6 +453,7 @@ static const struct {
 } tests[] = {
     {"/delivery-disk/take-over/is-answered-by-commit", test_take_over_is_answered_by_commit},
     {"/delivery-disk/take-over/fails-and-pauses", test_take_over_fails_and_pauses},
+    {"/delivery-disk/take-over/fails-without-id", test_take_over_fails_without_id},
     {"/delivery-disk/hand-out/comes-after-count", test_hand_out_comes_after_count},
     {"/delivery-disk/hand-out/lost-with-power-costs-a-try",
      test_hand_out_lost_with_power_costs_a_try},
