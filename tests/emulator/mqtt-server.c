@@ -113,7 +113,7 @@ wrap_in_tls(EmuMqttServer *self, GIOStream *base, GError **error)
 static void
 start_handshake(EmuMqttServer *self, GSocketConnection *connection)
 {
-    g_autoptr(GIOStream) ahead = emu_read_ahead_new(G_IO_STREAM(connection));
+    g_autoptr(GIOStream) ahead = emu_read_ahead_new(connection);
     g_autoptr(GError) error = NULL;
     g_autoptr(GIOStream) tls = wrap_in_tls(self, ahead, &error);
 

@@ -65,6 +65,19 @@ output_of(EmuPipe *pipe)
     return G_POLLABLE_OUTPUT_STREAM(g_io_stream_get_output_stream(pipe->stream));
 }
 
+/* What to wait on for input. Under TLS it is the stream below: TLS keeps nothing back that we have
+ * not read, and its own source wakes the main loop for each read. */
+static GPollableInputStream *
+awaited_input_of(EmuPipe *pipe)
+{
+    if (!G_IS_TLS_CONNECTION(pipe->stream))
+        return input_of(pipe);
+
+    g_autoptr(GIOStream) base = NULL;
+    g_object_get(pipe->stream, "base-io-stream", &base, NULL);
+    return G_POLLABLE_INPUT_STREAM(g_io_stream_get_input_stream(base));
+}
+
 static void
 lose(EmuPipe *pipe, const char *reason)
 {
@@ -79,8 +92,11 @@ await_input(EmuPipe *pipe)
 {
     if (pipe->read_source != NULL)
         return;
-    pipe->read_source = g_pollable_input_stream_create_source(input_of(pipe), NULL);
+    pipe->read_source = g_pollable_input_stream_create_source(awaited_input_of(pipe), NULL);
     g_source_set_callback(pipe->read_source, (GSourceFunc)(void *)on_readable, pipe, NULL);
+    /* Nothing recurses here, but GLib blocks other sources while they run, and for a socket that
+     * costs half a dozen writes to its own wake-up descriptor each time. */
+    g_source_set_can_recurse(pipe->read_source, TRUE);
     g_source_attach(pipe->read_source, NULL);
 }
 

@@ -17,6 +17,7 @@ G_DECLARE_FINAL_TYPE(EmuReadAheadInput, emu_read_ahead_input, EMU, READ_AHEAD_IN
 struct _EmuReadAheadInput {
     GInputStream parent;
     GPollableInputStream *base; /* owned */
+    GSocket *socket;            /* owned; what base reads from */
     guint8 *buffer;             /* owned; NULL while empty */
     gsize start;                /* first byte not handed out */
     gsize end;
@@ -173,11 +174,12 @@ input_create_source(GPollableInputStream *stream, GCancellable *cancellable)
 {
     EmuReadAheadInput *self = EMU_READ_AHEAD_INPUT(stream);
     GSource *source = g_source_new(&source_funcs, sizeof(InputSource));
-    GSource *child = g_pollable_input_stream_create_source(self->base, cancellable);
+    GSource *child = g_socket_create_source(self->socket, G_IO_IN, cancellable);
 
     ((InputSource *)source)->input = g_object_ref(self);
     g_source_set_static_name(source, "EmuReadAhead");
     g_source_set_dummy_callback(child);
+    g_source_set_can_recurse(child, TRUE); /* spares blocking it each time it is ready */
     g_source_add_child_source(source, child);
     g_source_unref(child);
     return source;
@@ -198,6 +200,7 @@ input_finalize(GObject *object)
     EmuReadAheadInput *self = EMU_READ_AHEAD_INPUT(object);
 
     g_object_unref(self->base);
+    g_object_unref(self->socket);
     g_free(self->buffer);
     G_OBJECT_CLASS(emu_read_ahead_input_parent_class)->finalize(object);
 }
@@ -258,12 +261,14 @@ emu_read_ahead_init(EmuReadAhead *self)
 }
 
 GIOStream *
-emu_read_ahead_new(GIOStream *base)
+emu_read_ahead_new(GSocketConnection *base)
 {
     EmuReadAhead *self = g_object_new(EMU_TYPE_READ_AHEAD, NULL);
 
-    self->base = g_object_ref(base);
+    self->base = g_object_ref(G_IO_STREAM(base));
     self->input = g_object_new(EMU_TYPE_READ_AHEAD_INPUT, NULL);
-    self->input->base = g_object_ref(G_POLLABLE_INPUT_STREAM(g_io_stream_get_input_stream(base)));
+    self->input->base =
+        g_object_ref(G_POLLABLE_INPUT_STREAM(g_io_stream_get_input_stream(self->base)));
+    self->input->socket = g_object_ref(g_socket_connection_get_socket(base));
     return G_IO_STREAM(self);
 }
