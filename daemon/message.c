@@ -11,8 +11,6 @@
  * transport: what one protocol can't carry is refused for all.
  */
 
-#define HEAD_COST 128 /* what the head and its row count against limits */
-
 /* "%24.ctime=" or the like, and a time written out as ISO 8601 instead of our decimal */
 #define SYSTEM_ENCODED_EXTRA 40
 
@@ -72,7 +70,8 @@ spoke_message_lookup_system(const SpokeMessage *message, const char *name)
 size_t
 spoke_message_cost(const SpokeMessage *message)
 {
-    return HEAD_COST + message->system_size + message->properties_size + message->body_size;
+    return SPOKE_MESSAGE_HEAD_COST + message->system_size + message->properties_size +
+           message->body_size;
 }
 
 /* For error texts: at most a line of it, printable. */

@@ -43,6 +43,10 @@ typedef struct {
     /* Set by the spool */
     gint64 expiry_usec; /* on the spool's clock (spool.h); 0 = never */
 
+    /* The outbox's own, on the main loop only; these alone change while others hold the message */
+    guint8 stored;     /* SpokeOutboxStored */
+    guint take_number; /* the order in which messages were taken */
+
     size_t system_size;
     size_t properties_size;
     size_t body_size;
@@ -87,7 +91,8 @@ spoke_message_body(const SpokeMessage *message)
 /* Returns: (transfer none) (nullable): a system property by its SPOKE_PROPERTY_ name */
 const char *spoke_message_lookup_system(const SpokeMessage *message, const char *name);
 
-/* What a message counts against every byte limit: contents plus 128 bytes for the head. */
+/* What a message counts against every byte limit: contents plus something for the head. */
+#define SPOKE_MESSAGE_HEAD_COST 128
 size_t spoke_message_cost(const SpokeMessage *message);
 
 /**

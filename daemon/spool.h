@@ -14,17 +14,29 @@
  * across restarts, with the wall clock where it is plausible (it never goes back). So a step of
  * the wall clock neither expires nor revives a message.
  *
- * Files in @directory: spool.db (+ -wal, -shm). A file that can't be read as a database, or fails
- * its check, is set aside as spool.db.corrupt-N; what can be read of it is copied over and an event
- * is logged (spoke_event_spool_corrupt()). A schema newer than ours is an error, not corruption.
- * A full disk fails the operations of that commit with SPOKE_ERROR_QUEUE_FULL; deletions are kept
- * and retried until there is room again.
+ * Files in @directory: spool.db (+ -wal). One process at a time has them open. A file that turns
+ * out to be damaged, when it is opened or later, is set aside as spool.db.corrupt-N; what can be
+ * read of it is copied over, what is in memory is written again, and corrupt() tells of it. A
+ * schema newer than ours is an error, not corruption. A full disk fails the operations of that
+ * commit with SPOKE_ERROR_QUEUE_FULL; deletions are kept and retried until there is room again.
  */
 typedef struct SpokeSpool SpokeSpool;
 
+/* What an operator should hear of; called on the main loop. All are set. */
 typedef struct {
-    const char *directory;    /* must exist and be writable */
-    gint64 flush_window_usec; /* how long a "flushed" message may stay in memory only */
+    /* @saved and @lost: messages, up and down */
+    void (*corrupt)(const char *set_aside, guint64 saved, guint64 lost, gpointer user_data);
+    /* The disk is full, or has room again. */
+    void (*full)(gboolean is_full, gpointer user_data);
+    /* Another failure; once until something succeeds. */
+    void (*failed)(const char *text, gpointer user_data);
+} SpokeSpoolEvents;
+
+typedef struct {
+    const char *directory;          /* must exist and be writable */
+    gint64 flush_window_usec;       /* how long a "flushed" message may stay in memory only */
+    const SpokeSpoolEvents *events; /* copied; NULL: nobody listens */
+    gpointer user_data;             /* of the events */
 } SpokeSpoolOptions;
 
 /**

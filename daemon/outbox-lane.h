@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "daemon/message.h"
+
+/*
+ * One lane of an outbox as a line of waiting messages, in memory and on disk; it does no I/O.
+ *
+ *   returned  given back; go first, in the order they were taken
+ *   live      fresh ones that stayed in memory
+ *   fetched   read back from disk, the next of the history
+ *   history   on disk only: what was put there above read_id, up to history_id
+ *
+ * Live and fetched share the line one for one. A flow that has history must not pass it, so its
+ * fresh messages become history too, until the last of it was handed out (passed_id). Ids rise
+ * within a lane in every one of the four.
+ */
+typedef struct {
+    guint number; /* SpokeMessage.take_number */
+    SpokeMessage *message;
+} SpokeReturned;
+
+typedef struct {
+    GArray *returned; /* owned, of SpokeReturned; the last one goes first */
+    GQueue live;      /* owned messages */
+    GQueue fetched;   /* owned messages */
+    gsize live_bytes;
+    gsize fetched_bytes;
+
+    guint64 read_id;    /* history is read back up to here */
+    guint64 passed_id;  /* history is handed out up to here */
+    guint64 history_id; /* the last message that became history */
+    guint64 *marks;     /* owned; the last id in history of each flow mark; NULL: never any */
+    gboolean is_busy;   /* a page is on its way, or a drop */
+    gboolean is_live_turn;
+} SpokeOutboxLane;
+
+void spoke_outbox_lane_init(SpokeOutboxLane *lane);
+void spoke_outbox_lane_clear(SpokeOutboxLane *lane);
+
+/* At start-up all there is on disk is history. @marks (transfer full): SPOKE_FLOW_MARKS of them */
+void spoke_outbox_lane_load(SpokeOutboxLane *lane, guint64 first_id, guint64 last_id,
+                            guint64 *marks);
+
+gboolean spoke_outbox_lane_has_history(const SpokeOutboxLane *lane);
+/* Whether a message of this flow has to queue behind history. */
+gboolean spoke_outbox_lane_is_behind(const SpokeOutboxLane *lane, guint64 flow);
+
+/* @message: (transfer full) */
+void spoke_outbox_lane_push_live(SpokeOutboxLane *lane, SpokeMessage *message);
+/* @message stays on disk only; it is not kept. */
+void spoke_outbox_lane_push_history(SpokeOutboxLane *lane, const SpokeMessage *message);
+void spoke_outbox_lane_push_fetched(SpokeOutboxLane *lane, SpokeMessage *message);
+/* Brings messages that were pushed here by _give_back() in order; call once after the last. */
+void spoke_outbox_lane_give_back(SpokeOutboxLane *lane, SpokeMessage *message);
+void spoke_outbox_lane_sort_returned(SpokeOutboxLane *lane);
+
+/* Everything up to @id was read, or dropped, on disk. */
+void spoke_outbox_lane_set_read(SpokeOutboxLane *lane, guint64 id);
+/* Whether more of the history should be read now. */
+gboolean spoke_outbox_lane_wants_page(const SpokeOutboxLane *lane);
+
+/* Whether pop() would return something. */
+gboolean spoke_outbox_lane_is_ready(const SpokeOutboxLane *lane);
+/* The next one to send. (transfer full) (nullable) */
+SpokeMessage *spoke_outbox_lane_pop(SpokeOutboxLane *lane);
+/* The oldest of all, to be dropped; NULL if that is on disk, or there is none. (transfer full) */
+SpokeMessage *spoke_outbox_lane_pop_oldest(SpokeOutboxLane *lane);
+/* One whose time is up, if one of those in front is. (transfer full) (nullable) */
+SpokeMessage *spoke_outbox_lane_pop_expired(SpokeOutboxLane *lane, gint64 now_usec);
