@@ -153,10 +153,10 @@ drop_transport(SpokeConnection *connection, SpokeCause cause)
 {
     gint64 lived_usec = 0;
 
-    if (is_attached(connection)) {
+    if (is_attached(connection))
         lived_usec = MAX(now(connection, SPOKE_CLOCK_BOOT) - connection->attached_usec, 1);
+    if (connection->flow != NULL)
         cause = spoke_flow_end(connection->flow, cause, lived_usec);
-    }
     if (lived_usec >= SPOKE_SUSPICION_LIVED_USEC)
         spoke_retry_reset(&connection->retry);
     if (connection->transport != NULL)

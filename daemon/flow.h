@@ -28,7 +28,8 @@ void spoke_flow_feed(SpokeFlow *flow);
 void spoke_flow_settled(SpokeFlow *flow, const SpokeSettlement *settlements, guint n);
 
 /* The transport has ended, or is given up: everything goes back to the outbox.
- * @lived_usec: since spoke_flow_begin(). Returns: the cause to go by (see suspicion.h) */
+ * @lived_usec: since spoke_flow_begin(), 0 if it did not come to that. Returns: the cause to go by
+ * (see suspicion.h) */
 SpokeCause spoke_flow_end(SpokeFlow *flow, SpokeCause cause, gint64 lived_usec);
 
 guint spoke_flow_get_sent(SpokeFlow *flow);     /* not settled */

@@ -25,10 +25,21 @@ note_message(SpokeSuspicion *suspicion, const SpokeConnectionEnd *end)
     }
 }
 
+/* A hub that is being restarted closes connections, too; but then it can't be reached for a while,
+ * where a hub with a rival on it answers at once. */
+static gboolean
+was_hub_away(const SpokeConnectionEnd *end)
+{
+    return end->lived_usec == 0 &&
+           (end->cause == SPOKE_CAUSE_DNS || end->cause == SPOKE_CAUSE_TCP_REFUSED ||
+            end->cause == SPOKE_CAUSE_TCP_TIMEOUT || end->cause == SPOKE_CAUSE_NETWORK ||
+            end->cause == SPOKE_CAUSE_TLS);
+}
+
 SpokeCause
 spoke_suspicion_note_end(SpokeSuspicion *suspicion, const SpokeConnectionEnd *end)
 {
-    if (end->lived_usec >= SPOKE_SUSPICION_LIVED_USEC)
+    if (end->lived_usec >= SPOKE_SUSPICION_LIVED_USEC || was_hub_away(end))
         suspicion->closes = 0;
     if (end->cause != SPOKE_CAUSE_CLOSED_BY_HUB || end->lived_usec == 0)
         return end->cause;

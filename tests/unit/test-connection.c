@@ -554,6 +554,21 @@ test_eviction_takes_young_connections(Fixture *fixture, gconstpointer unused)
     }
 }
 
+/* A hub that can't be reached in between is being restarted. */
+static void
+test_eviction_is_no_restart(Fixture *fixture, gconstpointer unused)
+{
+    spoke_connection_start(fixture->connection);
+    for (guint i = 0; i < 5; i++) {
+        fake_transport_log_in();
+        fake_transport_closed(SPOKE_CAUSE_CLOSED_BY_HUB);
+        assert_error(fixture, SPOKE_CAUSE_CLOSED_BY_HUB);
+        wait_for_attempt(fixture);
+        fake_transport_closed(SPOKE_CAUSE_TCP_REFUSED);
+        wait_for_attempt(fixture);
+    }
+}
+
 /* Each turn: log in, be closed by the hub, wait. */
 static void
 be_closed(Fixture *fixture)
@@ -885,6 +900,7 @@ main(int argc, char **argv)
     add("/connection/stop/while-connecting", test_stop_while_connecting);
     add("/connection/eviction/is-seen", test_eviction_is_seen);
     add("/connection/eviction/takes-young-connections", test_eviction_takes_young_connections);
+    add("/connection/eviction/is-no-restart", test_eviction_is_no_restart);
     add("/connection/poison/is-rejected", test_poison_is_rejected);
     add("/connection/poison/is-not-the-hubs-bad-day", test_poison_is_not_the_hubs_bad_day);
     add("/connection/poison/needs-another-message", test_poison_needs_another_message);
