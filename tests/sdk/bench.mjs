@@ -95,7 +95,7 @@ export class Bench {
             });
         });
         return within(ms, `${count} cloud messages`, all).catch((error) => {
-            error.message += ` (${got.length} came)`;
+            error.message += ` (${got.length} came; failures: ${client.failures.join(', ') || 'none'})`;
             throw error;
         });
     }
