@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/device.h"
 
+#include "daemon/device-private.h"
 #include "daemon/error.h"
 #include "daemon/events.h"
 
@@ -217,21 +218,17 @@ connection_options(SpokeDevice *self, const SpokeConfig *config)
     };
 }
 
+/* Takes @clock over, also on error. */
 static gboolean
-open_queues(SpokeDevice *self, SpokeSpool *spool, const SpokeConfig *config, GError **error)
+open_queues(SpokeDevice *self, SpokeSpool *spool, const SpokeConfig *config, SpokeClock *clock,
+            GError **error)
 {
+    SpokeInbox *inbox = NULL;
+
     self->outbox =
         spoke_outbox_open(spool, self->name, &config->outbox, &outbox_events, self, error);
-    if (self->outbox == NULL)
-        return FALSE;
-
-    SpokeClock *clock = spoke_clock_new(error);
-
-    if (clock == NULL)
-        return FALSE;
-
-    SpokeInbox *inbox = spoke_inbox_open(spool, self->name, error);
-
+    if (self->outbox != NULL)
+        inbox = spoke_inbox_open(spool, self->name, error);
     if (inbox == NULL) {
         clock->free(clock);
         return FALSE;
@@ -242,21 +239,25 @@ open_queues(SpokeDevice *self, SpokeSpool *spool, const SpokeConfig *config, GEr
 }
 
 static void
-make_connection(SpokeDevice *self, SpokeSpool *spool, const SpokeConfig *config)
+make_connection(SpokeDevice *self, SpokeSpool *spool, const SpokeConfig *config,
+                const SpokeConnectionParts *parts)
 {
     SpokeConnectionOptions options = connection_options(self, config);
     g_autoptr(SpokeCredentials) credentials =
         spoke_credentials_new(config->connection_string, config->token_lifetime_sec);
 
-    self->connection = spoke_connection_new(&options, &connection_events, self);
+    self->connection = parts != NULL
+                           ? spoke_connection_new_from(&options, parts, &connection_events, self)
+                           : spoke_connection_new(&options, &connection_events, self);
     spoke_connection_set_identity(self->connection, self->identity, credentials, spool,
                                   self->outbox);
     update_receiving(self);
 }
 
 SpokeDevice *
-spoke_device_new(SpokeSpool *spool, const char *name, const SpokeConfig *config,
-                 const char *transport_dir, GError **error)
+spoke_device_new_from(SpokeSpool *spool, const char *name, const SpokeConfig *config,
+                      const char *transport_dir, const SpokeConnectionParts *parts,
+                      SpokeClock *clock, GError **error)
 {
     g_autoptr(SpokeDevice) self = g_new0(SpokeDevice, 1);
     const SpokeConnectionString *string = config->connection_string;
@@ -266,11 +267,22 @@ spoke_device_new(SpokeSpool *spool, const char *name, const SpokeConfig *config,
         spoke_identity_new(name, string->host_name, string->device_id, string->module_id);
     self->transport_dir = g_strdup(transport_dir);
     self->queue_bytes_max = config->outbox.bytes_max;
-    if (!open_queues(self, spool, config, error))
+    if (!open_queues(self, spool, config, clock, error))
         return NULL;
 
-    make_connection(self, spool, config);
+    make_connection(self, spool, config, parts);
     return g_steal_pointer(&self);
+}
+
+SpokeDevice *
+spoke_device_new(SpokeSpool *spool, const char *name, const SpokeConfig *config,
+                 const char *transport_dir, GError **error)
+{
+    SpokeClock *clock = spoke_clock_new(error);
+
+    if (clock == NULL)
+        return NULL;
+    return spoke_device_new_from(spool, name, config, transport_dir, NULL, clock, error);
 }
 
 /* Delivery first: what it was taking over is still settled at the connection. The connection next:
@@ -302,6 +314,8 @@ spoke_device_set_events(SpokeDevice *self, const SpokeDeviceEvents *events, gpoi
 void
 spoke_device_start(SpokeDevice *self)
 {
+    if (spoke_delivery_is_paused(self->delivery))
+        spoke_event_receive_paused(TRUE);
     spoke_connection_start(self->connection);
 }
 

@@ -37,8 +37,8 @@ disk_free(Disk *disk)
     g_free(disk);
 }
 
-SpokeInbox *
-disk_open_inbox(Disk *disk)
+SpokeSpool *
+disk_open_spool(Disk *disk)
 {
     const SpokeSpoolOptions options = {.directory = disk->directory,
                                        .flush_window_usec = G_USEC_PER_SEC};
@@ -46,8 +46,14 @@ disk_open_inbox(Disk *disk)
 
     disk->spool = spoke_spool_open(&options, &error);
     g_assert_no_error(error);
+    return disk->spool;
+}
 
-    SpokeInbox *inbox = spoke_inbox_open(disk->spool, "self", &error);
+SpokeInbox *
+disk_open_inbox(Disk *disk)
+{
+    g_autoptr(GError) error = NULL;
+    SpokeInbox *inbox = spoke_inbox_open(disk_open_spool(disk), "self", &error);
 
     g_assert_no_error(error);
     return inbox;

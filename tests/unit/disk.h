@@ -17,6 +17,9 @@ SpokeInbox *disk_open_inbox(Disk *disk);
 /* After the inbox has gone; writes out what is left. */
 void disk_close(Disk *disk);
 
+/* disk-spool.c only: the spool itself, for who opens more than an inbox; disk_close() closes it. */
+SpokeSpool *disk_open_spool(Disk *disk);
+
 /* disk-fake.c only. */
 void disk_hold(Disk *disk, gboolean hold);     /* commits wait for disk_commit() */
 gboolean disk_commit(Disk *disk);              /* one operation; FALSE: there was none */
