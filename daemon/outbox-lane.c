@@ -168,14 +168,30 @@ pop_fetched(SpokeOutboxLane *lane)
     return message;
 }
 
+/*
+ * Live messages that are older than the history in front go before it: its flow may have been live
+ * before there was no more room. Newer ones and the history take turns.
+ */
+static gboolean
+is_live_next(SpokeOutboxLane *lane)
+{
+    const SpokeMessage *live = g_queue_peek_head(&lane->live);
+    const SpokeMessage *fetched = g_queue_peek_head(&lane->fetched);
+
+    if (live == NULL || fetched == NULL)
+        return live != NULL;
+    if (live->id < fetched->id)
+        return TRUE;
+    lane->is_live_turn = !lane->is_live_turn;
+    return lane->is_live_turn;
+}
+
 SpokeMessage *
 spoke_outbox_lane_pop(SpokeOutboxLane *lane)
 {
     if (lane->returned->len > 0)
         return pop_returned(lane);
-
-    lane->is_live_turn = !lane->is_live_turn;
-    if (lane->live.length > 0 && (lane->is_live_turn || lane->fetched.length == 0))
+    if (is_live_next(lane))
         return pop_live(lane);
     return lane->fetched.length > 0 ? pop_fetched(lane) : NULL;
 }

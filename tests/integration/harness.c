@@ -123,6 +123,17 @@ harness_wait(Harness *h, const char *what, HarnessCheck check, gpointer user_dat
 }
 
 static gboolean
+bus_answers(Harness *h, gpointer user_data)
+{
+    h->connection = g_dbus_connection_new_for_address_sync(
+        h->address,
+        G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
+            G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
+        NULL, NULL, NULL);
+    return h->connection != NULL;
+}
+
+static gboolean
 file_exists(Harness *h, gpointer path)
 {
     return g_file_test(path, G_FILE_TEST_EXISTS);
@@ -154,9 +165,8 @@ start_bus(Harness *h)
     h->bus = spawn(
         h, "bus.log", NULL,
         (const char *[]){"dbus-daemon", "--nofork", "--nopidfile", "--nosyslog", argument, NULL});
-    harness_wait(h, "the bus", file_exists, socket);
     h->address = g_strdup_printf("unix:path=%s", socket);
-    h->connection = harness_connect(h);
+    harness_wait(h, "the bus", bus_answers, NULL);
 }
 
 GDBusConnection *
@@ -189,7 +199,8 @@ harness_start_hub(Harness *h)
     h->hub = spawn(h, "hub.log", NULL,
                    (const char *[]){program("SPOKE_EMULATOR"), "--state-dir", state, "--device",
                                     HARNESS_DEVICE_ID, "--mqtt-port", mqtt, "--control-port",
-                                    control, "--ready-file", ready, "--journal", journal, NULL});
+                                    control, "--ready-file", ready, "--journal", journal,
+                                    "--lock-timeout", "2", NULL});
     harness_wait(h, "the hub's start", file_exists, ready);
     if (!json_parser_load_from_file(parser, ready, NULL))
         harness_fail(h, "%s is not JSON", ready);

@@ -56,6 +56,9 @@ assert_numbered(GPtrArray *ids, const char *prefix, guint n)
     g_assert_cmpuint(ids->len, ==, n);
     for (guint i = 0; i < n; i++) {
         g_autofree char *expected = g_strdup_printf("%s-%u", prefix, i);
+        if (!g_str_equal(g_ptr_array_index(ids, i), expected))
+            for (guint j = i > 5 ? i - 5 : 0; j < MIN(i + 300, n); j++)
+                g_printerr("%u: %s\n", j, (char *)g_ptr_array_index(ids, j));
         g_assert_cmpstr(g_ptr_array_index(ids, i), ==, expected);
     }
 }
@@ -264,10 +267,10 @@ test_each_failure_has_its_cause(void)
     g_autoptr(JsonNode) fault =
         harness_hub(h, "POST", "/faults", "{\"kind\":\"refuse\",\"code\":3,\"count\":0}");
     harness_start_daemon(h);
-    harness_wait(h, "CONNACK 3", last_error_is, "Unavailable");
+    harness_wait(h, "CONNACK 3", last_error_is, (gpointer) "Unavailable");
     g_autoptr(JsonNode) cleared = harness_hub(h, "DELETE", "/faults", NULL);
     harness_kill_hub(h, SIGKILL);
-    harness_wait(h, "a refused port", last_error_is, "TcpRefused");
+    harness_wait(h, "a refused port", last_error_is, (gpointer) "TcpRefused");
 }
 
 static void
@@ -283,7 +286,7 @@ test_a_client_with_our_identity_is_noticed(void)
         harness_wait_state(h, "offline");
     }
 
-    harness_wait(h, "the suspicion", last_error_is, "Evicted");
+    harness_wait(h, "the suspicion", last_error_is, (gpointer) "Evicted");
 }
 
 static void
