@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* An application at rest: it sent one message and listens. idle-app BUS-ADDRESS */
-#include <spoke.h>
+#include "clients/libspoke/spoke.h"
 #include <stdlib.h>
 
 static void
