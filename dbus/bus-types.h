@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <errno.h>
 #include <glib.h>
 #include <systemd/sd-bus.h>
 
@@ -18,3 +19,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(sd_bus, sd_bus_unref)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(sd_bus_message, sd_bus_message_unref)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(sd_bus_slot, sd_bus_slot_unref)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(sd_bus_error, sd_bus_error_free)
+
+/* Whether @r is sd-bus's word for a connection that has ended: its end is reported once, by who
+ * serves it, not by each who would have sent something. */
+static inline gboolean
+spoke_bus_is_gone(int r)
+{
+    return r == -ENOTCONN || r == -ECONNRESET;
+}

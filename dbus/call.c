@@ -3,7 +3,6 @@
 
 #include "dbus/error-bus.h"
 
-#include <errno.h>
 #include <stdarg.h>
 
 struct SpokeCall {
@@ -24,11 +23,10 @@ act_for_caller(SpokeCaller *caller, gpointer user_data)
     self->act(self, self->object, self->request);
 }
 
-/* Nobody is left to be told when the bus or the caller's place on it is gone. */
 static void
 check_sent(SpokeCall *self, int r)
 {
-    if (r < 0 && r != -ENOTCONN && r != -ECONNRESET)
+    if (r < 0 && !spoke_bus_is_gone(r))
         g_warning("An answer to %s could not be sent: %s", spoke_caller_get_name(self->caller),
                   g_strerror(-r));
 }

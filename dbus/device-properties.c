@@ -294,7 +294,7 @@ spoke_device_tell_changes(SpokeDeviceBus *self)
 
     int r =
         sd_bus_emit_properties_changed_strv(self->bus, self->path, SPOKE_DEVICE_INTERFACE, names);
-    if (r < 0)
+    if (r < 0 && !spoke_bus_is_gone(r))
         g_warning("Changed properties of %s could not be told: %s", self->path, g_strerror(-r));
     return TRUE;
 }

@@ -345,7 +345,7 @@ spoke_device_emit_received(SpokeDeviceBus *self, const char *owner, const SpokeD
         r = spoke_message_write(signal, delivered);
     if (r >= 0)
         r = sd_bus_send_to(self->bus, signal, owner, NULL);
-    if (r < 0)
+    if (r < 0 && !spoke_bus_is_gone(r))
         g_warning("Message %" G_GUINT64_FORMAT " could not be sent to %s: %s",
                   delivered->message->id, owner, g_strerror(-r));
 }

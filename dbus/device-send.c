@@ -178,7 +178,7 @@ spoke_device_emit_settled(SpokeDeviceBus *self, guint64 id, const char *notify,
                                   detail ? detail : "");
     if (r >= 0)
         r = sd_bus_send_to(self->bus, signal, name, NULL);
-    if (r < 0)
+    if (r < 0 && !spoke_bus_is_gone(r))
         g_warning("%s could not be told what became of message %" G_GUINT64_FORMAT ": %s", name, id,
                   g_strerror(-r));
 }

@@ -223,7 +223,7 @@ tell_changes(SpokeManagerBus *self)
 
     int r = sd_bus_emit_properties_changed_strv(self->bus, SPOKE_BUS_PATH, SPOKE_MANAGER_INTERFACE,
                                                 names);
-    if (r < 0)
+    if (r < 0 && !spoke_bus_is_gone(r))
         g_warning("Changed properties of the manager could not be told: %s", g_strerror(-r));
 }
 
