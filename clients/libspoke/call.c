@@ -37,6 +37,17 @@ link_call(SpokeClient *client, SpokeCall *call)
         client->n_subscribe_calls++;
 }
 
+/* New calls are put in front. */
+static SpokeCall *
+find_oldest(const SpokeClient *client)
+{
+    SpokeCall *call = client->calls;
+
+    while (call->next != NULL)
+        call = call->next;
+    return call;
+}
+
 static void
 finish_call(SpokeCall *call, sd_bus_message *reply, const SpokeFailure *failure)
 {
@@ -96,7 +107,7 @@ void
 spoke_call_cancel_all(SpokeClient *client, const SpokeFailure *failure)
 {
     while (client->calls != NULL)
-        finish_call(client->calls, NULL, failure);
+        finish_call(find_oldest(client), NULL, failure);
 }
 
 void

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "clients/spokectl/status-text.h"
+
+#include "clients/spokectl/duration.h"
+
+#include <string.h>
+
+SpokeColour
+spoke_status_get_colour(const SpokeStatus *status)
+{
+    static const struct {
+        const char *state;
+        SpokeColour colour;
+    } colours[] = {
+        {"connected", SPOKE_COLOUR_GREEN},
+        {"connecting", SPOKE_COLOUR_YELLOW},
+        {"draining", SPOKE_COLOUR_YELLOW},
+        {"offline", SPOKE_COLOUR_RED},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(colours); i++)
+        if (g_str_equal(colours[i].state, status->state))
+            return colours[i].colour;
+    return SPOKE_COLOUR_PLAIN;
+}
+
+static void G_GNUC_PRINTF(3, 4) add(GString *text, const char *label, const char *format, ...)
+{
+    va_list arguments;
+
+    g_string_append_printf(text, "%14s: ", label);
+    va_start(arguments, format);
+    g_string_append_vprintf(text, format, arguments);
+    va_end(arguments);
+    g_string_append_c(text, '\n');
+}
+
+/* "2024-05-06 07:08:09 (3 min ago)" or "(in 12 s)" */
+static char *
+format_moment(guint64 usec, gint64 now_usec)
+{
+    g_autofree char *time = spoke_terminal_format_time(usec);
+    gboolean past = usec <= (guint64)now_usec;
+    g_autofree char *span =
+        spoke_duration_format(past ? (guint64)now_usec - usec : usec - (guint64)now_usec);
+
+    return past ? g_strdup_printf("%s (%s ago)", time, span)
+                : g_strdup_printf("%s (in %s)", time, span);
+}
+
+static void
+add_moment(GString *text, const char *label, guint64 usec, gint64 now_usec)
+{
+    if (usec == 0)
+        return;
+
+    g_autofree char *moment = format_moment(usec, now_usec);
+    add(text, label, "%s", moment);
+}
+
+static void
+add_head(GString *text, const SpokeStatus *status)
+{
+    const char *bold = spoke_terminal_colour(stdout, SPOKE_COLOUR_BOLD);
+    const char *plain = spoke_terminal_colour(stdout, SPOKE_COLOUR_PLAIN);
+
+    g_string_append_printf(text, "%s%s%s", bold, status->name, plain);
+    if (status->device_id[0] != '\0')
+        g_string_append_printf(text, " is device %s", status->device_id);
+    if (status->module_id[0] != '\0')
+        g_string_append_printf(text, ", module %s,", status->module_id);
+    if (status->hub[0] != '\0')
+        g_string_append_printf(text, " of %s", status->hub);
+    g_string_append_c(text, '\n');
+}
+
+static void
+add_connection(GString *text, const SpokeStatus *status, gint64 now_usec)
+{
+    const char *colour = spoke_terminal_colour(stdout, spoke_status_get_colour(status));
+    const char *plain = spoke_terminal_colour(stdout, SPOKE_COLOUR_PLAIN);
+
+    add(text, "State", "%s%s%s%s%s", colour, status->state, plain,
+        status->transport[0] != '\0' ? " over " : "", status->transport);
+    add_moment(text, "Since", status->connected_since_usec, now_usec);
+    if (status->last_error_name[0] != '\0')
+        add(text, "Last error", "%s%s%s: %s", spoke_terminal_colour(stdout, SPOKE_COLOUR_YELLOW),
+            status->last_error_name, plain, status->last_error_text);
+    add_moment(text, "Next attempt", status->next_attempt_usec, now_usec);
+    add_moment(text, "Token expires", status->token_expiry_usec, now_usec);
+}
+
+static void
+add_queue(GString *text, const SpokeStatus *status)
+{
+    g_autofree char *queued = spoke_terminal_format_number(status->queued_messages);
+    g_autofree char *bytes = spoke_terminal_format_bytes(status->queued_bytes);
+    g_autofree char *max = spoke_terminal_format_bytes(status->queue_bytes_max);
+    g_autofree char *in_flight = spoke_terminal_format_number(status->in_flight_messages);
+    g_autofree char *sent = spoke_terminal_format_number(status->sent_messages);
+    const char *are = status->queued_messages == 1 ? "message" : "messages";
+
+    add(text, "Queue", "%s %s, %s of %s; %s in flight", queued, are, bytes, max, in_flight);
+    add(text, "Sent", "%s since spoked started", sent);
+}
+
+static void
+add_inbox(GString *text, const SpokeStatus *status)
+{
+    g_autofree char *waiting = spoke_terminal_format_number(status->waiting_messages);
+    g_autofree char *received = spoke_terminal_format_number(status->received_messages);
+
+    add(text, "Received", "%s since spoked started; %s waiting", received, waiting);
+    if (status->receive_paused)
+        add(text, "",
+            "%sThe rest is left at the hub%s: messages wait for a program to take them, or "
+            "the disk is full",
+            spoke_terminal_colour(stdout, SPOKE_COLOUR_YELLOW),
+            spoke_terminal_colour(stdout, SPOKE_COLOUR_PLAIN));
+    if (status->dead_letters > 0)
+        add(text, "Dead letters",
+            "%" G_GUINT64_FORMAT " (“spokectl receive --dead-letter” takes the oldest)",
+            status->dead_letters);
+}
+
+char *
+spoke_status_format(const SpokeStatus *status, gint64 now_usec)
+{
+    GString *text = g_string_new(NULL);
+
+    add_head(text, status);
+    add_connection(text, status, now_usec);
+    add_queue(text, status);
+    add_inbox(text, status);
+    return g_string_free(text, FALSE);
+}
