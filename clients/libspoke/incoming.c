@@ -25,6 +25,7 @@ static const SpokeField system_fields[] = {
     FIELD("content-type", "s", message.content_type),
     FIELD("content-encoding", "s", message.content_encoding),
     FIELD("ack", "s", message.ack),
+    FIELD("dead-letter", "s", message.dead_letter),
     FIELD("creation-time", "t", message.creation_time_usec),
     FIELD("expiry", "t", message.expiry_usec),
     FIELD("received-time", "t", message.received_time_usec),

@@ -238,6 +238,7 @@ typedef struct {
     const char *content_type;
     const char *content_encoding;
     const char *ack;             /* which feedback the sender asked for */
+    const char *dead_letter;     /* why it is one: "rejected", "expired", "delivery-count" */
     uint64_t creation_time_usec; /* this and the next two: since 1970 in UTC */
     uint64_t expiry_usec;
     uint64_t received_time_usec; /* when the daemon took it over */

@@ -22,10 +22,12 @@ static const struct {
      "spoked is stopping: try again when “systemctl status spoked” says it runs"},
     {-ETIMEDOUT, SPOKE_EXIT_TIMEOUT, NULL},
     {-EPERM, SPOKE_EXIT_FAILURE,
-     "You need to be root or in group spoked (“adduser NAME spoked”, then log in again); reload is "
+     "You need to be root or in group spoked (“usermod --append --groups spoked NAME”, then log in "
+     "again); reload is "
      "for root alone"},
     {-EACCES, SPOKE_EXIT_FAILURE,
-     "You need to be root or in group spoked (“adduser NAME spoked”, then log in again); reload is "
+     "You need to be root or in group spoked (“usermod --append --groups spoked NAME”, then log in "
+     "again); reload is "
      "for root alone"},
     {-ENODEV, SPOKE_EXIT_FAILURE, "“spokectl devices” lists the names there are"},
     {-ENOSPC, SPOKE_EXIT_FAILURE,

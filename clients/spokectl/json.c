@@ -100,6 +100,7 @@ spoke_json_incoming(const SpokeIncoming *message)
     spoke_json_add_string(builder, "contentType", message->content_type);
     spoke_json_add_string(builder, "contentEncoding", message->content_encoding);
     spoke_json_add_string(builder, "ack", message->ack);
+    spoke_json_add_string(builder, "deadLetter", message->dead_letter);
     spoke_json_add_time(builder, "creationTime", message->creation_time_usec);
     spoke_json_add_time(builder, "expiry", message->expiry_usec);
     spoke_json_add_time(builder, "receivedTime", message->received_time_usec);

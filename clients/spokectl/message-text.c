@@ -101,6 +101,7 @@ format_message(const SpokeIncoming *message, gboolean escape)
     append_text(text, "content-type", ": ", message->content_type, escape);
     append_text(text, "content-encoding", ": ", message->content_encoding, escape);
     append_text(text, "ack", ": ", message->ack, escape);
+    append_text(text, "dead letter", ": ", message->dead_letter, escape);
     append_time(text, "created", message->creation_time_usec);
     append_time(text, "expires", message->expiry_usec);
     append_time(text, "received", message->received_time_usec);
