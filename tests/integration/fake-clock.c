@@ -2,7 +2,8 @@
 /*
  * A wall clock that a test can step, for one program: preloaded, it adds the seconds found in the
  * file $FAKE_CLOCK_FILE (8 bytes, a native int64, mapped, so a change is seen at once) to what the
- * C library says of CLOCK_REALTIME. Other clocks stay real.
+ * C library says of CLOCK_REALTIME, and takes them off what a timerfd on that clock waits for.
+ * Other clocks stay real.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -11,12 +12,16 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
 
+#define FDS_MAX 1024
+
 static const volatile int64_t *step_sec;
+static char is_wall_timer[FDS_MAX];
 
 __attribute__((constructor)) static void
 map_step(void)
@@ -62,4 +67,25 @@ time(time_t *ret)
     if (ret != NULL)
         *ret = now.tv_sec;
     return now.tv_sec;
+}
+
+EXPORT int
+timerfd_create(int clock, int flags)
+{
+    int fd = (int)syscall(SYS_timerfd_create, clock, flags);
+
+    if (fd >= 0 && fd < FDS_MAX)
+        is_wall_timer[fd] = clock == CLOCK_REALTIME;
+    return fd;
+}
+
+EXPORT int
+timerfd_settime(int fd, int flags, const struct itimerspec *value, struct itimerspec *old)
+{
+    struct itimerspec shifted = *value;
+
+    if (step_sec != NULL && fd >= 0 && fd < FDS_MAX && is_wall_timer[fd] &&
+        (flags & TFD_TIMER_ABSTIME) != 0 && value->it_value.tv_sec > 0)
+        shifted.it_value.tv_sec -= *step_sec;
+    return (int)syscall(SYS_timerfd_settime, fd, flags, &shifted, old);
 }

@@ -125,11 +125,11 @@ harness_wait(Harness *h, const char *what, HarnessCheck check, gpointer user_dat
 static gboolean
 bus_answers(Harness *h, gpointer user_data)
 {
-    h->connection = g_dbus_connection_new_for_address_sync(
-        h->address,
-        G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
-            G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
-        NULL, NULL, NULL);
+    h->connection =
+        g_dbus_connection_new_for_address_sync(h->address,
+                                               G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
+                                                   G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
+                                               NULL, NULL, NULL);
     return h->connection != NULL;
 }
 

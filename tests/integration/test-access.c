@@ -6,6 +6,7 @@
 #include "tests/integration/harness.h"
 
 #include <grp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -70,19 +71,20 @@ try_everything(const char *address)
     return let_in;
 }
 
-/* Calls @function as @uid with only the group @gid. Returns: its exit status */
+/* Runs this program anew, as another user: see main(). Returns: its exit status */
 static int
-as_user(uid_t uid, gid_t gid, int (*function)(const char *), const char *argument)
+as_user(uid_t uid, gid_t gid, const char *what, const char *address)
 {
+    g_autofree char *user = g_strdup_printf("%u", uid);
+    g_autofree char *group = g_strdup_printf("%u", gid);
+    g_autoptr(GError) error = NULL;
     int status = 0;
-    pid_t pid = fork();
 
-    if (pid == 0) {
-        if (setgroups(0, NULL) < 0 || setgid(gid) < 0 || setuid(uid) < 0)
-            _exit(101);
-        _exit(function(argument));
-    }
-    g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+    g_assert_true(g_spawn_sync(
+        NULL,
+        (char *[]){(char *)"/proc/self/exe", (char *)what, (char *)address, user, group, NULL},
+        NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, &status, &error));
+    g_assert_no_error(error);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
@@ -94,7 +96,7 @@ test_another_user_is_let_in_nowhere(void)
     harness_start_daemon(h);
     harness_wait_state(h, "connected");
 
-    g_assert_cmpint(as_user(NOBODY, NOBODY, try_everything, harness_get_bus_address(h)), ==, 0);
+    g_assert_cmpint(as_user(NOBODY, NOBODY, "try-everything", harness_get_bus_address(h)), ==, 0);
     g_assert_cmpuint(harness_counter(h, "SentMessages"), ==, 0);
 }
 
@@ -137,7 +139,8 @@ test_a_member_of_the_group_may_send_but_not_reload(void)
     harness_start_daemon(h);
     harness_wait_state(h, "connected");
 
-    g_assert_cmpint(as_user(NOBODY, group->gr_gid, call_reload, harness_get_bus_address(h)), ==, 0);
+    g_assert_cmpint(as_user(NOBODY, group->gr_gid, "call-reload", harness_get_bus_address(h)), ==,
+                    0);
     harness_wait_counter(h, "SentMessages", 1);
 }
 
@@ -175,9 +178,22 @@ test_no_method_is_left_out_here(void)
                      G_N_ELEMENTS(manager_methods));
 }
 
+/* The part of another user: WHAT BUS-ADDRESS UID GID */
+static int
+act_as_user(char **argv)
+{
+    gid_t gid = (gid_t)atoi(argv[4]);
+
+    if (setgroups(0, NULL) < 0 || setgid(gid) < 0 || setuid((uid_t)atoi(argv[3])) < 0)
+        return 101;
+    return g_str_equal(argv[1], "try-everything") ? try_everything(argv[2]) : call_reload(argv[2]);
+}
+
 int
 main(int argc, char **argv)
 {
+    if (argc == 5)
+        return act_as_user(argv);
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/access/nobody/is-let-in-nowhere", test_another_user_is_let_in_nowhere);
     g_test_add_func("/access/group/may-send-but-not-reload",

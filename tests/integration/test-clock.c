@@ -64,7 +64,7 @@ test_unset_clock_is_named_and_ends_by_itself(void)
     g_autoptr(Harness) h = harness_at(-(gint64)(g_get_real_time() / G_USEC_PER_SEC));
 
     harness_start_daemon(h);
-    harness_wait(h, "the cause to be the clock", last_error_is, (gpointer) "ClockUnset");
+    harness_wait(h, "the cause to be the clock", last_error_is, (gpointer) "Clock");
     g_autoptr(GVariant) reply =
         harness_call(h, NULL, "SendText", "('x', @a{ss} {}, {'ttl': <@t 3600000>})");
     step_clock(h, 0);

@@ -113,12 +113,12 @@ test_full_disk_leaves_c2d_at_the_hub(void)
 {
     g_autoptr(Disk) disk = disk_new("size=4m");
     g_autofree char *text = g_strnfill(60000, 'x');
-    g_autofree char *body = g_strdup_printf("{\"body\":\"%s\",\"messageId\":\"m\"}", text);
 
     harness_start_daemon(disk->h);
     harness_wait_state(disk->h, "connected");
     fill(disk);
     for (guint i = 0; i < 20; i++) {
+        g_autofree char *body = g_strdup_printf("{\"body\":\"%s\",\"messageId\":\"m%u\"}", text, i);
         g_autoptr(JsonNode) answer =
             harness_hub(disk->h, "POST", "/devices/" HARNESS_DEVICE_ID "/messages", body);
     }
