@@ -45,7 +45,7 @@ typedef struct {
 
     /* The outbox's own, on the main loop only; these alone change while others hold the message */
     guint8 stored;     /* SpokeOutboxStored */
-    guint take_number; /* the order in which messages were taken */
+    guint take_number; /* the order in which messages were first taken; 0: not yet */
 
     size_t system_size;
     size_t properties_size;

@@ -59,7 +59,7 @@ struct SpokeOutbox {
     SpokeTally pending[SPOKE_N_LANES];   /* put, not yet in a lane */
     SpokeTally pending_volatile;
     guint64 n_accepted;
-    guint next_number;
+    guint last_number; /* given to a message that was taken */
 
     GQueue puts;                   /* owned, of SpokeOutboxPut: not yet in a lane, in order */
     GQueue answers;                /* owned, of SpokeOutboxPut: to be answered soon */

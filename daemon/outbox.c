@@ -12,9 +12,13 @@
  * reading on, removing) is done by one chore, soon, never from within a call.
  */
 
-/* What pages read ahead in two lanes may take is left free of the limits in the header. */
+/* What pages read ahead in two lanes may take is left free of the limits in the header. While
+ * nobody takes messages little is kept live: the room is for those that are fresh when sending
+ * goes on. */
 #define LIVE_ROOM_MESSAGES (SPOKE_OUTBOX_LIVE_MAX - 768)
 #define LIVE_ROOM_BYTES    (SPOKE_OUTBOX_LIVE_BYTES_MAX / 2)
+#define IDLE_ROOM_MESSAGES 256
+#define IDLE_ROOM_BYTES    (256 * 1024)
 
 /* Messages that wait for their commit are in memory; a disk that has stopped must not fill it. */
 #define PENDING_BYTES_MAX (G_GUINT64_CONSTANT(16) * 1024 * 1024)
@@ -110,11 +114,14 @@ spoke_outbox_finish(SpokeOutbox *outbox, SpokeMessage *message, SpokeOutcome out
 static gboolean
 has_live_room(SpokeOutbox *outbox, guint64 messages, guint64 bytes)
 {
+    gboolean is_sending = spoke_outbox_get_in_flight(outbox) > 0;
+
     for (guint lane = 0; lane < SPOKE_N_LANES; lane++) {
         messages += outbox->lanes[lane].live.length;
         bytes += outbox->lanes[lane].live_bytes;
     }
-    return messages <= LIVE_ROOM_MESSAGES && bytes <= LIVE_ROOM_BYTES;
+    return messages <= (is_sending ? LIVE_ROOM_MESSAGES : IDLE_ROOM_MESSAGES) &&
+           bytes <= (is_sending ? LIVE_ROOM_BYTES : IDLE_ROOM_BYTES);
 }
 
 static gboolean
@@ -258,17 +265,15 @@ drop_expired(SpokeOutbox *outbox)
     spoke_outbox_request_pages(outbox);
 }
 
-/* What drop-oldest could free: normal messages that are neither taken nor being stored. */
+/* What drop-oldest will free, sooner or later: normal messages that are not taken. */
 static guint64
 sum_droppable(SpokeOutbox *outbox)
 {
     guint64 bytes = outbox->tallies[SPOKE_LANE_NORMAL].bytes;
-    guint64 fixed =
-        outbox->in_flight[SPOKE_LANE_NORMAL].bytes + outbox->pending[SPOKE_LANE_NORMAL].bytes;
 
     if (outbox->options.when_full != SPOKE_WHEN_FULL_DROP_OLDEST)
         return 0;
-    return bytes > fixed ? bytes - fixed : 0;
+    return bytes - MIN(bytes, outbox->in_flight[SPOKE_LANE_NORMAL].bytes);
 }
 
 static gboolean
@@ -330,6 +335,7 @@ accept(SpokeOutbox *outbox, SpokeMessage **messages, guint n, guint64 first_id)
         message->id = first_id + i;
         message->expiry_usec = ttl_usec > 0 ? now_usec + MIN(ttl_usec, G_MAXINT64 - now_usec) : 0;
         message->stored = SPOKE_STORED_NOT;
+        message->take_number = 0;
         spoke_tally_add(&outbox->tallies[message->lane], 1, cost);
         spoke_tally_add(&outbox->pending[message->lane], 1, cost);
         if (message->durability == SPOKE_DURABILITY_VOLATILE)
@@ -533,6 +539,17 @@ take_next(SpokeOutbox *outbox)
     return message;
 }
 
+/* One that is taken again, after it was given back, keeps its place before all others. */
+static void
+number(SpokeOutbox *outbox, SpokeMessage *message)
+{
+    if (message->take_number != 0)
+        return;
+    message->take_number = ++outbox->last_number;
+    if (message->take_number == 0) /* wrapped */
+        message->take_number = ++outbox->last_number;
+}
+
 guint
 spoke_outbox_take(SpokeOutbox *outbox, SpokeMessage **ret_messages, guint max)
 {
@@ -545,7 +562,7 @@ spoke_outbox_take(SpokeOutbox *outbox, SpokeMessage **ret_messages, guint max)
             spoke_outbox_finish(outbox, message, SPOKE_OUTCOME_EXPIRED, "");
             continue;
         }
-        message->take_number = outbox->next_number++;
+        number(outbox, message);
         spoke_tally_add(&outbox->in_flight[message->lane], 1, spoke_message_cost(message));
         ret_messages[n++] = message;
     }
