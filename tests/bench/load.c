@@ -103,16 +103,18 @@ call_send(Load *load, gboolean notify)
     load->sent += load->batch;
 }
 
+/* Waits only if nothing has come. */
 static void
 process(Load *load, guint64 timeout_usec)
 {
+    gboolean is_idle = TRUE;
     int r;
 
     while ((r = sd_bus_process(load->bus, NULL)) > 0)
-        ;
+        is_idle = FALSE;
     if (r < 0)
         die("bus", r);
-    if (timeout_usec > 0)
+    if (is_idle)
         (void)sd_bus_wait(load->bus, timeout_usec);
 }
 
