@@ -19,7 +19,8 @@
  * Life: open() → opened() or closed(). attach() each identity → attached() or detached(). Then
  * send() ⇄ settled(), receive(TRUE) → arrived() ⇄ settle(). close() → closed(). After closed()
  * nothing comes any more, messages sent and not settled are unknown (the connection gives them back
- * to the outbox), and free() may be called. free() without closed() is allowed and silent.
+ * to the outbox), and free() may be called, even from within closed(). free() without closed() is
+ * allowed and silent.
  */
 #define SPOKE_TRANSPORT_ABI 1
 
