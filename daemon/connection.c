@@ -26,7 +26,8 @@
 
 typedef enum {
     GOAL_STAY,
-    GOAL_RETURN, /* close, and come back at once: a new token, a new configuration */
+    GOAL_RENEW,  /* close, and come back at once with a new token */
+    GOAL_RETURN, /* likewise, with a new configuration */
     GOAL_STOP,   /* send what there is, close, never come back */
 } Goal;
 
@@ -65,7 +66,7 @@ struct SpokeConnection {
     gint64 attempt_usec;                /* boot clock: when the last attempt began */
     gint64 attached_usec;               /* boot clock; 0 unless logged in */
     gint64 connected_since_usec;        /* wall clock; 0 unless logged in */
-    gint64 left_usec;                   /* boot clock: when we closed in order to return; or 0 */
+    gint64 left_usec;                   /* boot clock: when a renewal took us off the line; or 0 */
     gint64 progress_usec;               /* boot clock: the last acknowledgement, or first message */
 
     SpokeRetry retry;
@@ -155,6 +156,7 @@ drop_transport(SpokeConnection *connection, SpokeCause cause)
 
     if (is_attached(connection))
         lived_usec = MAX(now(connection, SPOKE_CLOCK_BOOT) - connection->attached_usec, 1);
+    connection->attached_usec = 0; /* first: giving back may have the outbox wake us */
     if (connection->flow != NULL)
         cause = spoke_flow_end(connection->flow, cause, lived_usec);
     if (lived_usec >= SPOKE_SUSPICION_LIVED_USEC)
@@ -163,7 +165,6 @@ drop_transport(SpokeConnection *connection, SpokeCause cause)
         connection->module->free(g_steal_pointer(&connection->transport));
     g_clear_pointer(&connection->token, spoke_secret_unref);
     connection->token_expiry_usec = 0;
-    connection->attached_usec = 0;
     connection->connected_since_usec = 0;
     connection->is_closing = FALSE;
     connection->state = SPOKE_CONNECTION_OFFLINE;
@@ -210,19 +211,23 @@ fail(SpokeConnection *connection, SpokeCause cause, const char *detail)
 static void
 end(SpokeConnection *connection, SpokeCause cause, const char *detail)
 {
-    gboolean was_attached = is_attached(connection);
-
     cause = drop_transport(connection, cause);
-    if (connection->goal == GOAL_STOP) {
+    switch (connection->goal) {
+    case GOAL_STAY:
+        fail(connection, cause, detail);
+        break;
+    case GOAL_RENEW:
+        if (connection->left_usec == 0) /* lost while it was drained */
+            connection->left_usec = now(connection, SPOKE_CLOCK_BOOT);
+        G_GNUC_FALLTHROUGH;
+    case GOAL_RETURN:
+        connection->goal = GOAL_STAY;
+        attempt(connection);
+        break;
+    case GOAL_STOP:
         finish_stop(connection);
         changed(connection);
-    } else if (connection->goal == GOAL_RETURN) {
-        connection->goal = GOAL_STAY;
-        if (was_attached && connection->left_usec == 0)
-            connection->left_usec = now(connection, SPOKE_CLOCK_BOOT);
-        attempt(connection);
-    } else {
-        fail(connection, cause, detail);
+        break;
     }
 }
 
@@ -232,7 +237,8 @@ close_transport(SpokeConnection *connection)
     if (connection->is_closing)
         return;
     connection->is_closing = TRUE;
-    connection->left_usec = now(connection, SPOKE_CLOCK_BOOT);
+    if (connection->goal == GOAL_RENEW)
+        connection->left_usec = now(connection, SPOKE_CLOCK_BOOT);
     spoke_deadlines_clear(connection->deadlines, DEADLINE_DRAIN);
     spoke_deadlines_set_in(connection->deadlines, DEADLINE_CLOSE, SPOKE_CONNECTION_CLOSE_USEC);
     connection->module->close(connection->transport); /* on_closed() follows */
@@ -255,7 +261,7 @@ go_on(SpokeConnection *connection)
 
     guint n_sent = spoke_flow_get_sent(connection->flow);
 
-    if (connection->goal != GOAL_RETURN)
+    if (connection->goal == GOAL_STAY || connection->goal == GOAL_STOP)
         spoke_flow_feed(connection->flow);
     if (n_sent == 0)
         connection->progress_usec = now(connection, SPOKE_CLOCK_BOOT);
@@ -485,7 +491,7 @@ renew(gpointer user_data)
     SpokeConnection *connection = user_data;
 
     if (connection->state == SPOKE_CONNECTION_CONNECTED)
-        drain(connection, GOAL_RETURN, SPOKE_CONNECTION_DRAIN_USEC);
+        drain(connection, GOAL_RENEW, SPOKE_CONNECTION_DRAIN_USEC);
 }
 
 static void
