@@ -408,6 +408,8 @@ spoke_spool_open_with_clock(const SpokeSpoolOptions *options, const SpokeTimeSou
         return NULL;
     }
     spool->writer = spoke_spool_writer_new(store, spool->mailbox, &writer_events, spool);
+    if (spool->reserved_id == spool->next_id) /* the disk is full; when it is not any more */
+        reserve_ids(spool, spool->next_id + IDS_RESERVED_AHEAD);
     return g_steal_pointer(&spool);
 }
 

@@ -32,6 +32,7 @@ struct SpokeStore {
     const SpokeSpoolClock *clock; /* borrowed; NULL until set */
 
     SpokeStoreMeta meta;
+    SpokeStoreMeta committed_meta;
     GPtrArray *identities; /* owned */
     GArray *touched_flows; /* of TouchedFlow, in this transaction */
     gint64 changes_at_begin;
@@ -210,6 +211,7 @@ spoke_store_open(const char *path, GError **error)
         g_prefix_error(error, "Can't use %s: ", path);
         return NULL;
     }
+    store->committed_meta = store->meta;
     spoke_store_room_init(&store->room, store->db, path);
     return g_steal_pointer(&store);
 }
@@ -427,6 +429,7 @@ spoke_store_commit(SpokeStore *store, GError **error)
         return FALSE;
 
     store->is_meta_changed = FALSE;
+    store->committed_meta = store->meta;
     g_array_set_size(store->touched_flows, 0);
     for (guint i = 0; i < store->identities->len; i++) {
         SpokeStoreIdentity *identity = store->identities->pdata[i];
@@ -445,6 +448,8 @@ spoke_store_rollback(SpokeStore *store)
     if (!sqlite3_get_autocommit(store->db))
         (void)spoke_store_run(store, store->statements[SPOKE_STATEMENT_ROLLBACK], NULL);
 
+    store->meta = store->committed_meta;
+    store->is_meta_changed = FALSE;
     for (guint i = 0; i < store->touched_flows->len; i++)
         *g_array_index(store->touched_flows, TouchedFlow, i).bound = 0;
     g_array_set_size(store->touched_flows, 0);
