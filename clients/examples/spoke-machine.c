@@ -239,10 +239,10 @@ parse_options(int argc, char **argv, Options *options)
     g_autofree char *interval = NULL;
     gboolean version = FALSE;
     const GOptionEntry entries[] = {
-        {"interval", 'i', 0, G_OPTION_ARG_STRING, &interval,
+        {"interval", 'i', 0, G_OPTION_ARG_FILENAME, &interval,
          "Time between readings: 5, 500ms, 1min (default: 5 seconds)", "TIME"},
         {"count", 'n', 0, G_OPTION_ARG_INT, &options->count, "End after so many readings", "N"},
-        {"device", 'd', 0, G_OPTION_ARG_STRING, &options->device,
+        {"device", 'd', 0, G_OPTION_ARG_FILENAME, &options->device,
          "Identity to send for (default: self, the machine's own)", "NAME"},
         {"print", 'p', 0, G_OPTION_ARG_NONE, &options->print,
          "Print each object on standard output and send nothing", NULL},
@@ -266,7 +266,7 @@ parse_options(int argc, char **argv, Options *options)
     }
     if (argc > 1 || options->count < 0 ||
         (interval != NULL && !parse_interval(interval, &options->interval_sec))) {
-        g_printerr("spoke-machine: “%s” is not right; --help lists the options\n",
+        g_printerr("spoke-machine: '%s' is not right; --help lists the options\n",
                    argc > 1             ? argv[1]
                    : options->count < 0 ? "--count"
                                         : interval);

@@ -7,6 +7,7 @@ spoke_batch_new(gpointer owner)
     SpokeBatch *batch = g_new0(SpokeBatch, 1);
 
     batch->owner = owner;
+    batch->created_usec = (guint64)g_get_real_time();
     batch->bytes = g_byte_array_new();
     batch->ends = g_array_new(FALSE, FALSE, sizeof(gsize));
     batch->numbers = g_array_new(FALSE, FALSE, sizeof(guint64));
@@ -70,6 +71,8 @@ spoke_batch_send(SpokeBatch *batch, SpokeClient *client, const SpokeOutgoing *te
         messages[i] = *template;
         messages[i].body = batch->bytes->data + start;
         messages[i].body_size = end - start;
+        if (template->creation_time_usec != 0)
+            messages[i].creation_time_usec = batch->created_usec;
         messages[i].message_id = g_string_chunk_insert(ids, id);
         start = end;
     }

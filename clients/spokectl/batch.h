@@ -7,11 +7,12 @@
 
 /* Lines that go to the daemon in one call: their bytes side by side, and where each begins. */
 typedef struct {
-    gpointer owner;    /* borrowed; the pipeline */
-    GByteArray *bytes; /* owned; NULL once accepted */
-    GArray *ends;      /* owned; of gsize: where each line ends in bytes */
-    GArray *numbers;   /* owned; of guint64: its line number in the input */
-    guint64 unsettled; /* accepted and still to be settled */
+    gpointer owner;       /* borrowed; the pipeline */
+    GByteArray *bytes;    /* owned; NULL once accepted */
+    GArray *ends;         /* owned; of gsize: where each line ends in bytes */
+    GArray *numbers;      /* owned; of guint64: its line number in the input */
+    guint64 created_usec; /* when the lines were read, since 1970 in UTC */
+    guint64 unsettled;    /* accepted and still to be settled */
 } SpokeBatch;
 
 /* A batch takes no more than this, so that a call stays short. */
@@ -29,7 +30,7 @@ guint64 spoke_batch_get_number(const SpokeBatch *batch, guint i);
 
 /**
  * spoke_batch_send:
- * @template: all but body and message-id
+ * @template: all but body and message-id; if it has a creation-time, the batch sets its own
  * @run_id: each message gets the id RUN_ID-NUMBER. It stays the same when the batch has to be sent
  *     again, so that the cloud can tell repeats
  *

@@ -14,7 +14,7 @@ static GOptionContext *
 new_context(SpokeCtl *ctl, const GOptionEntry *entries, char **device)
 {
     const GOptionEntry common[] = {
-        {"device", 'd', 0, G_OPTION_ARG_STRING, device,
+        {"device", 'd', 0, G_OPTION_ARG_FILENAME, device,
          "Identity to act for (default: self, the machine's own)", "NAME"},
         {"json", 0, 0, G_OPTION_ARG_NONE, &ctl->json, "Print JSON, one object a line", NULL},
         {NULL},
@@ -35,7 +35,7 @@ spoke_ctl_usage(SpokeCtl *ctl, GError *error)
     g_autoptr(GError) owned = error;
 
     g_printerr("spokectl %s: %s\n", ctl->verb->name, owned->message);
-    g_printerr("“spokectl %s --help” lists the options\n", ctl->verb->name);
+    g_printerr("'spokectl %s --help' lists the options\n", ctl->verb->name);
     return SPOKE_EXIT_USAGE;
 }
 
@@ -55,7 +55,7 @@ spoke_ctl_parse(SpokeCtl *ctl, const GOptionEntry *entries, int arguments_max, i
         if (*argc - 1 <= arguments_max)
             return TRUE;
         g_set_error(&error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED,
-                    "“%s” is one argument too many%s", (*argv)[arguments_max + 1],
+                    "'%s' is one argument too many%s", (*argv)[arguments_max + 1],
                     arguments_max > 0 ? "; quote what belongs together" : "");
     }
     (void)spoke_ctl_usage(ctl, g_steal_pointer(&error));
@@ -63,12 +63,20 @@ spoke_ctl_parse(SpokeCtl *ctl, const GOptionEntry *entries, int arguments_max, i
 }
 
 gboolean
-spoke_ctl_parse_duration(SpokeCtl *ctl, const char *option, const char *text, guint64 *ret_msec)
+spoke_ctl_parse_duration(SpokeCtl *ctl, const char *option, const char *text, guint64 min_msec,
+                         guint64 *ret_msec)
 {
     g_autoptr(GError) error = NULL;
 
-    if (text == NULL || spoke_duration_parse(text, ret_msec, &error))
+    if (text == NULL)
         return TRUE;
+    if (spoke_duration_parse(text, ret_msec, &error)) {
+        if (*ret_msec >= min_msec)
+            return TRUE;
+        g_set_error(&error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "%s is too short; it has to be %" G_GUINT64_FORMAT "ms at least", text,
+                    min_msec);
+    }
     g_prefix_error(&error, "%s: ", option);
     (void)spoke_ctl_usage(ctl, g_steal_pointer(&error));
     return FALSE;
@@ -94,7 +102,7 @@ spoke_ctl_open(SpokeCtl *ctl)
 {
     int r = spoke_client_open(ctl->device, &ctl->client);
     if (r == -EINVAL) {
-        g_printerr("spokectl: “%s” can't be the name of a device\n", ctl->device);
+        g_printerr("spokectl: '%s' can't be the name of a device\n", ctl->device);
         ctl->exit_code = SPOKE_EXIT_USAGE;
         return FALSE;
     }
@@ -133,7 +141,7 @@ describe_absent_device(SpokeCtl *ctl, int error)
 {
     if (error != -ENODEV)
         return NULL;
-    return g_strdup_printf("spoked knows no device “%s”",
+    return g_strdup_printf("spoked knows no device '%s'",
                            ctl->device != NULL ? ctl->device : "self");
 }
 

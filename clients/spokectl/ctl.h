@@ -39,15 +39,18 @@ struct SpokeVerb {
  *
  * Takes the options out of @argc and @argv, of which the arguments remain, the verb at 0. Says what
  * is wrong on stderr.
+ *
+ * A command line is bytes to us: texts are G_OPTION_ARG_FILENAME, which are not converted from the
+ * locale's encoding. A cron job has no locale, and its UTF-8 would be refused.
  */
 gboolean spoke_ctl_parse(SpokeCtl *ctl, const GOptionEntry *entries, int arguments_max, int *argc,
                          char ***argv);
 /* Reports a wrong argument; frees @error. Returns: SPOKE_EXIT_USAGE */
 SpokeExit spoke_ctl_usage(SpokeCtl *ctl, GError *error);
-/* As spoke_duration_parse(), with a message on stderr; leaves @ret_msec alone when @text is NULL.
- */
+/* As spoke_duration_parse(), of at least @min_msec, with a message on stderr. Leaves @ret_msec
+ * alone when @text is NULL. */
 gboolean spoke_ctl_parse_duration(SpokeCtl *ctl, const char *option, const char *text,
-                                  guint64 *ret_msec);
+                                  guint64 min_msec, guint64 *ret_msec);
 
 /* Connects to the bus. FALSE: reported, exit_code is set. */
 gboolean spoke_ctl_open(SpokeCtl *ctl);

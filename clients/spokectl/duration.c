@@ -36,7 +36,7 @@ spoke_duration_parse(const char *text, guint64 *ret_msec, GError **error)
     double msec = number * unit;
     if (number < 0 || unit == 0 || !isfinite(msec) || msec > MSEC_MAX) {
         g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                    "“%s” is not a time; right are 30, 1.5s, 500ms, 2min, 1h, 7d", text);
+                    "'%s' is not a time; right are 30, 1.5s, 500ms, 2min, 1h, 7d", text);
         return FALSE;
     }
     *ret_msec = (guint64)ceil(msec);

@@ -67,13 +67,13 @@ run_flush(SpokeCtl *ctl, int argc, char **argv)
     g_autofree char *timeout = NULL;
     Flush flush = {.ctl = ctl, .left_msec = SPOKE_FOREVER};
     const GOptionEntry entries[] = {
-        {"timeout", 't', 0, G_OPTION_ARG_STRING, &timeout,
+        {"timeout", 't', 0, G_OPTION_ARG_FILENAME, &timeout,
          "Wait that long at most; 0 only asks (default: for ever)", "TIME"},
         {NULL},
     };
 
     if (!spoke_ctl_parse(ctl, entries, 0, &argc, &argv) ||
-        !spoke_ctl_parse_duration(ctl, "--timeout", timeout, &flush.left_msec))
+        !spoke_ctl_parse_duration(ctl, "--timeout", timeout, 0, &flush.left_msec))
         return SPOKE_EXIT_USAGE;
     if (!spoke_ctl_open(ctl))
         return ctl->exit_code;

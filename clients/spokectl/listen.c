@@ -277,11 +277,11 @@ check_command(Listen *listen, char *exec, gboolean handle, char **shell)
 
     if (exec != NULL && ctl->rest != NULL)
         return spoke_ctl_usage(ctl, g_error_new(G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                                                "--exec and a command behind “--” exclude each "
+                                                "--exec and a command behind '--' exclude each "
                                                 "other"));
     if (ctl->rest != NULL && ctl->rest[0] == NULL)
         return spoke_ctl_usage(ctl, g_error_new(G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                                                "A command is missing behind “--”"));
+                                                "A command is missing behind '--'"));
     if (exec != NULL) {
         shell[2] = exec;
         listen->command = shell;
@@ -326,20 +326,20 @@ run_listen(SpokeCtl *ctl, int argc, char **argv)
     gint64 count = 0;
     int jobs = 1;
     const GOptionEntry entries[] = {
-        {"exec", 'x', 0, G_OPTION_ARG_STRING, &exec, "Run this shell command for each message",
+        {"exec", 'x', 0, G_OPTION_ARG_FILENAME, &exec, "Run this shell command for each message",
          "COMMAND"},
         {"handle", 0, 0, G_OPTION_ARG_NONE, &handle,
          "Print as a handler: each message once, to one of all handlers", NULL},
-        {"filter", 'f', 0, G_OPTION_ARG_STRING_ARRAY, &filter,
+        {"filter", 'f', 0, G_OPTION_ARG_FILENAME_ARRAY, &filter,
          "Only messages with this app property (may be repeated)", "NAME=VALUE"},
         {"count", 'n', 0, G_OPTION_ARG_INT64, &count, "End after so many messages", "N"},
-        {"timeout", 't', 0, G_OPTION_ARG_STRING, &timeout, "End after that time", "TIME"},
+        {"timeout", 't', 0, G_OPTION_ARG_FILENAME, &timeout, "End after that time", "TIME"},
         {"jobs", 'j', 0, G_OPTION_ARG_INT, &jobs, "How many commands may run at once (1)", "N"},
-        {"lock", 0, 0, G_OPTION_ARG_STRING, &lock,
+        {"lock", 0, 0, G_OPTION_ARG_FILENAME, &lock,
          "How long a command may take before it is ended (1min)", "TIME"},
-        {"retry-delay", 0, 0, G_OPTION_ARG_STRING, &delay,
+        {"retry-delay", 0, 0, G_OPTION_ARG_FILENAME, &delay,
          "How long an abandoned message rests before it is tried again (1s)", "TIME"},
-        {"output", 'o', 0, G_OPTION_ARG_STRING, &output,
+        {"output", 'o', 0, G_OPTION_ARG_FILENAME, &output,
          "full (default), body (the bytes alone) or json", "FORMAT"},
         {NULL},
     };
@@ -350,9 +350,9 @@ run_listen(SpokeCtl *ctl, int argc, char **argv)
         .ctl = ctl, .options = {SPOKE_SUBSCRIBE_OPTIONS_INIT}, .retry_delay_msec = 1000};
 
     if (!spoke_ctl_parse(ctl, entries, 0, &argc, &argv) ||
-        !spoke_ctl_parse_duration(ctl, "--timeout", timeout, &timeout_msec) ||
-        !spoke_ctl_parse_duration(ctl, "--lock", lock, &listen.options.lock_msec) ||
-        !spoke_ctl_parse_duration(ctl, "--retry-delay", delay, &listen.retry_delay_msec) ||
+        !spoke_ctl_parse_duration(ctl, "--timeout", timeout, 0, &timeout_msec) ||
+        !spoke_ctl_parse_duration(ctl, "--lock", lock, 1000, &listen.options.lock_msec) ||
+        !spoke_ctl_parse_duration(ctl, "--retry-delay", delay, 0, &listen.retry_delay_msec) ||
         check_command(&listen, exec, handle, shell) != SPOKE_EXIT_OK ||
         check_numbers(&listen, count, jobs, lock != NULL) != SPOKE_EXIT_OK)
         return SPOKE_EXIT_USAGE;
@@ -366,10 +366,11 @@ run_listen(SpokeCtl *ctl, int argc, char **argv)
 
 const SpokeVerb spoke_verb_listen = {
     .name = "listen",
-    .arguments = "[-- COMMAND [ARGUMENT…]]",
+    .arguments = "[-- COMMAND [ARGUMENT...]]",
     .summary = "Print cloud-to-device messages, or run a command for each",
     .description =
-        "A command gets the body on standard input, and SPOKE_MESSAGE_ID, SPOKE_PROPERTY_name, …\n"
+        "A command gets the body on standard input, and SPOKE_MESSAGE_ID, SPOKE_PROPERTY_name, "
+        "...\n"
         "in its environment. Its exit status is the verdict: 0 completes the message, 75 or a\n"
         "signal gives it back to be tried again, any other makes it a dead letter.\n"
         "Without a command, messages are printed; nobody else misses them, but if there is no\n"

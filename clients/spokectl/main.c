@@ -4,7 +4,7 @@
 #include <locale.h>
 #include <stdio.h>
 
-/* spokectl [OPTION…] VERB …: finds the verb and hands over. */
+/* spokectl [OPTION...] VERB ...: finds the verb and hands over. */
 
 static const SpokeVerb *const verbs[] = {
     &spoke_verb_status, &spoke_verb_monitor, &spoke_verb_send,     &spoke_verb_flush,
@@ -29,7 +29,7 @@ describe_verbs(void)
     for (gsize i = 0; i < G_N_ELEMENTS(verbs); i++)
         g_string_append_printf(text, "  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
     g_string_append(text,
-                    "\n“spokectl VERB --help” has the options of a verb.\n"
+                    "\n'spokectl VERB --help' has the options of a verb.\n"
                     "\n"
                     "Exit status: 0 done, 1 failed, 2 wrong usage, 3 spoked not reachable, 4 time\n"
                     "is up, and of a message the hub will never have: 5 rejected, 6 expired,\n"
@@ -41,14 +41,14 @@ static GOptionContext *
 new_context(SpokeCtl *ctl, gboolean *version)
 {
     const GOptionEntry entries[] = {
-        {"device", 'd', 0, G_OPTION_ARG_STRING, &ctl->device,
+        {"device", 'd', 0, G_OPTION_ARG_FILENAME, &ctl->device,
          "Identity to act for (default: self, the machine's own)", "NAME"},
         {"json", 0, 0, G_OPTION_ARG_NONE, &ctl->json, "Print JSON, one object a line", NULL},
         {"version", 0, 0, G_OPTION_ARG_NONE, version, "Print the version", NULL},
         {NULL},
     };
     g_autofree char *description = describe_verbs();
-    GOptionContext *context = g_option_context_new("VERB …");
+    GOptionContext *context = g_option_context_new("VERB ...");
 
     g_option_context_set_summary(context, "Talks to spoked: telemetry up, cloud messages down.");
     g_option_context_set_description(context, description);
@@ -76,7 +76,7 @@ run_verb(SpokeCtl *ctl, int argc, char **argv)
 {
     ctl->verb = find_verb(argv[1]);
     if (ctl->verb == NULL) {
-        g_printerr("spokectl: There is no verb “%s”; “spokectl --help” lists those there are\n",
+        g_printerr("spokectl: There is no verb '%s'; 'spokectl --help' lists those there are\n",
                    argv[1]);
         return SPOKE_EXIT_USAGE;
     }

@@ -28,7 +28,7 @@ spoke_output_parse(const char *name, gboolean json, SpokeOutput *ret_output, GEr
         }
     }
     g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                "--output is one of full, body, json, not “%s”", name);
+                "--output is one of full, body, json, not '%s'", name);
     return FALSE;
 }
 

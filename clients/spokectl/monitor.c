@@ -219,13 +219,14 @@ run_monitor(SpokeCtl *ctl, int argc, char **argv)
     g_autofree char *interval = NULL;
     Monitor self = {.ctl = ctl, .interval_msec = 1000};
     const GOptionEntry entries[] = {
-        {"interval", 'i', 0, G_OPTION_ARG_STRING, &interval, "Time between readings (1s)", "TIME"},
+        {"interval", 'i', 0, G_OPTION_ARG_FILENAME, &interval, "Time between readings (1s)",
+         "TIME"},
         {"count", 'n', 0, G_OPTION_ARG_INT64, &self.count, "End after so many readings", "N"},
         {NULL},
     };
 
     if (!spoke_ctl_parse(ctl, entries, 0, &argc, &argv) ||
-        !spoke_ctl_parse_duration(ctl, "--interval", interval, &self.interval_msec))
+        !spoke_ctl_parse_duration(ctl, "--interval", interval, 100, &self.interval_msec))
         return SPOKE_EXIT_USAGE;
     if (self.count < 0)
         return spoke_ctl_usage(ctl, g_error_new(G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,

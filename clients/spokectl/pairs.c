@@ -15,7 +15,7 @@ spoke_pairs_parse(char **pairs, gsize *ret_n, GError **error)
         char *equals = strchr(pairs[i], '=');
         if (equals == NULL || equals == pairs[i]) {
             g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                        "“%s” is not of the form NAME=VALUE", pairs[i]);
+                        "'%s' is not of the form NAME=VALUE", pairs[i]);
             return NULL;
         }
         *equals = '\0';

@@ -8,7 +8,7 @@
  * which are under way at a time.
  */
 typedef struct {
-    const SpokeOutgoing *template; /* all but the body and the message-id; outlives the run */
+    const SpokeOutgoing *template; /* all but body and message-id; outlives the run */
     int fd;                        /* where the lines come from */
     gboolean wait;                 /* until the hub has all of them */
     guint64 timeout_msec;          /* from the end of the input to the last settlement */

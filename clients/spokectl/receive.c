@@ -115,14 +115,14 @@ run_receive(SpokeCtl *ctl, int argc, char **argv)
     g_auto(GStrv) filter = NULL;
     gboolean dead_letter = FALSE;
     const GOptionEntry entries[] = {
-        {"timeout", 't', 0, G_OPTION_ARG_STRING, &timeout,
+        {"timeout", 't', 0, G_OPTION_ARG_FILENAME, &timeout,
          "Wait that long at most; 0 takes only what is there (default: for ever)", "TIME"},
-        {"filter", 'f', 0, G_OPTION_ARG_STRING_ARRAY, &filter,
+        {"filter", 'f', 0, G_OPTION_ARG_FILENAME_ARRAY, &filter,
          "Only a message with this app property (may be repeated)", "NAME=VALUE"},
-        {"lock", 0, 0, G_OPTION_ARG_STRING, &lock,
+        {"lock", 0, 0, G_OPTION_ARG_FILENAME, &lock,
          "Keep it locked for that long, to be settled with complete, abandon or reject", "TIME"},
         {"dead-letter", 0, 0, G_OPTION_ARG_NONE, &dead_letter, "Take a dead letter instead", NULL},
-        {"output", 'o', 0, G_OPTION_ARG_STRING, &output,
+        {"output", 'o', 0, G_OPTION_ARG_FILENAME, &output,
          "full (default), body (the bytes alone) or json", "FORMAT"},
         {NULL},
     };
@@ -130,8 +130,8 @@ run_receive(SpokeCtl *ctl, int argc, char **argv)
         .ctl = ctl, .options = {SPOKE_RECEIVE_OPTIONS_INIT}, .left_msec = SPOKE_FOREVER};
 
     if (!spoke_ctl_parse(ctl, entries, 0, &argc, &argv) ||
-        !spoke_ctl_parse_duration(ctl, "--timeout", timeout, &receive.left_msec) ||
-        !spoke_ctl_parse_duration(ctl, "--lock", lock, &receive.options.lock_msec))
+        !spoke_ctl_parse_duration(ctl, "--timeout", timeout, 0, &receive.left_msec) ||
+        !spoke_ctl_parse_duration(ctl, "--lock", lock, 1000, &receive.options.lock_msec))
         return SPOKE_EXIT_USAGE;
     receive.options.dead_letter = dead_letter;
     receive.complete = lock == NULL && !dead_letter;
@@ -147,7 +147,7 @@ settle(SpokeCtl *ctl, int argc, char **argv, SpokeVerdict verdict)
         return SPOKE_EXIT_USAGE;
     if (argc < 2)
         return spoke_ctl_usage(ctl, g_error_new(G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                                                "Which message? “receive --lock” prints its ID"));
+                                                "Which message? 'receive --lock' prints its ID"));
     if (!spoke_ctl_open(ctl))
         return ctl->exit_code;
     return spoke_ctl_run(ctl, spoke_client_settle(ctl->client, argv[1], verdict, on_settled, ctl));
@@ -184,7 +184,7 @@ const SpokeVerb spoke_verb_complete = {
     .name = "complete",
     .arguments = "ID",
     .summary = "Say that a locked message is dealt with",
-    .description = "For messages of “receive --lock”.",
+    .description = "For messages of 'receive --lock'.",
     .run = run_complete,
 };
 
@@ -192,7 +192,7 @@ const SpokeVerb spoke_verb_abandon = {
     .name = "abandon",
     .arguments = "ID",
     .summary = "Give a locked message back, to be handed out again",
-    .description = "For messages of “receive --lock”.",
+    .description = "For messages of 'receive --lock'.",
     .run = run_abandon,
 };
 
@@ -200,6 +200,6 @@ const SpokeVerb spoke_verb_reject = {
     .name = "reject",
     .arguments = "ID",
     .summary = "Make a locked message a dead letter",
-    .description = "For messages of “receive --lock”.",
+    .description = "For messages of 'receive --lock'.",
     .run = run_reject,
 };

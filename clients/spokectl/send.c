@@ -171,7 +171,7 @@ read_body(int fd, const char *path)
     }
     g_printerr("spokectl: %s is over the limit of %d bytes for one message; --lines sends each "
                "line as one\n",
-               path, SPOKE_BODY_BYTES_MAX);
+               g_str_equal(path, "-") ? "Standard input" : path, SPOKE_BODY_BYTES_MAX);
     return NULL;
 }
 
@@ -226,7 +226,7 @@ parse_durability(const char *text, SpokeDurability *ret_durability, GError **err
         }
     }
     g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                "--durability is one of synced, flushed, volatile, not “%s”", text);
+                "--durability is one of synced, flushed, volatile, not '%s'", text);
     return FALSE;
 }
 
@@ -240,7 +240,7 @@ parse_expiry(const char *text, guint64 *ret_usec, GError **error)
     g_autoptr(GDateTime) time = g_date_time_new_from_iso8601(text, here);
     if (time == NULL || g_date_time_to_unix(time) <= 0) {
         g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                    "--expiry: “%s” is not a date and time; right is 2030-12-31T23:59:59Z", text);
+                    "--expiry: '%s' is not a date and time; right is 2030-12-31T23:59:59Z", text);
         return FALSE;
     }
     *ret_usec = (guint64)g_date_time_to_unix(time) * G_USEC_PER_SEC;
@@ -270,15 +270,13 @@ check_combination(const Arguments *arguments, const char *body)
     gboolean lines = arguments->lines || g_strcmp0(body, "-") == 0;
 
     if (body == NULL && arguments->file == NULL && !arguments->lines)
-        return "What? Give a BODY, --file, or “-” for one message per line of standard input";
+        return "What? Give a BODY, --file, or '-' for one message per line of standard input";
     if (body != NULL && !g_str_equal(body, "-") && (arguments->file != NULL || arguments->lines))
         return "A BODY on the command line excludes --file and --lines";
     if (body != NULL && arguments->file != NULL)
-        return "“-” is standard input, and --file names another";
+        return "'-' is standard input, and --file names another";
     if (lines && arguments->message_id != NULL)
         return "--message-id is for a single message; lines get an id each";
-    if (lines && arguments->stamp)
-        return "--stamp is for a single message: lines may come much later";
     if (arguments->timeout != NULL && !arguments->wait)
         return "--timeout goes with --wait: without it nothing is waited for";
     if (arguments->ttl != NULL && arguments->expiry != NULL)
@@ -319,27 +317,28 @@ run_send(SpokeCtl *ctl, int argc, char **argv)
          "Send a whole file as one message; - for standard input", "FILE"},
         {"lines", 'l', 0, G_OPTION_ARG_NONE, &a.lines,
          "Send each line of the file, or of standard input, as one message", NULL},
-        {"property", 'p', 0, G_OPTION_ARG_STRING_ARRAY, &a.properties,
+        {"property", 'p', 0, G_OPTION_ARG_FILENAME_ARRAY, &a.properties,
          "Add an app property (may be repeated)", "NAME=VALUE"},
-        {"content-type", 0, 0, G_OPTION_ARG_STRING, &a.content_type,
+        {"content-type", 0, 0, G_OPTION_ARG_FILENAME, &a.content_type,
          "What the body is: application/json", "TYPE"},
-        {"content-encoding", 0, 0, G_OPTION_ARG_STRING, &a.content_encoding,
+        {"content-encoding", 0, 0, G_OPTION_ARG_FILENAME, &a.content_encoding,
          "How it is encoded: utf-8", "ENCODING"},
-        {"message-id", 0, 0, G_OPTION_ARG_STRING, &a.message_id,
+        {"message-id", 0, 0, G_OPTION_ARG_FILENAME, &a.message_id,
          "Id by which the cloud tells repeats (default: made up)", "ID"},
-        {"correlation-id", 0, 0, G_OPTION_ARG_STRING, &a.correlation_id,
+        {"correlation-id", 0, 0, G_OPTION_ARG_FILENAME, &a.correlation_id,
          "Id of what this belongs to", "ID"},
-        {"user-id", 0, 0, G_OPTION_ARG_STRING, &a.user_id, "Who sends it", "ID"},
-        {"stamp", 0, 0, G_OPTION_ARG_NONE, &a.stamp, "Say that it was created now", NULL},
-        {"ttl", 0, 0, G_OPTION_ARG_STRING, &a.ttl, "Drop it if it is not sent within that time",
+        {"user-id", 0, 0, G_OPTION_ARG_FILENAME, &a.user_id, "Who sends it", "ID"},
+        {"stamp", 0, 0, G_OPTION_ARG_NONE, &a.stamp,
+         "Say that it was created now, or when its line was read", NULL},
+        {"ttl", 0, 0, G_OPTION_ARG_FILENAME, &a.ttl, "Drop it if it is not sent within that time",
          "TIME"},
-        {"expiry", 0, 0, G_OPTION_ARG_STRING, &a.expiry, "Drop it if it is not sent by then",
+        {"expiry", 0, 0, G_OPTION_ARG_FILENAME, &a.expiry, "Drop it if it is not sent by then",
          "DATE"},
         {"urgent", 'u', 0, G_OPTION_ARG_NONE, &a.urgent, "Overtake all that is not urgent", NULL},
-        {"durability", 0, 0, G_OPTION_ARG_STRING, &a.durability,
+        {"durability", 0, 0, G_OPTION_ARG_FILENAME, &a.durability,
          "synced (on disk before spokectl ends; default), flushed, volatile", "CLASS"},
         {"wait", 'w', 0, G_OPTION_ARG_NONE, &a.wait, "Wait until the hub has it", NULL},
-        {"timeout", 't', 0, G_OPTION_ARG_STRING, &a.timeout,
+        {"timeout", 't', 0, G_OPTION_ARG_FILENAME, &a.timeout,
          "With --wait: how long at most (default: for ever)", "TIME"},
         {NULL},
     };
@@ -347,8 +346,8 @@ run_send(SpokeCtl *ctl, int argc, char **argv)
     Send send = {.ctl = ctl, .timeout_msec = SPOKE_FOREVER};
 
     if (!spoke_ctl_parse(ctl, entries, 1, &argc, &argv) ||
-        !spoke_ctl_parse_duration(ctl, "--timeout", a.timeout, &send.timeout_msec) ||
-        !spoke_ctl_parse_duration(ctl, "--ttl", a.ttl, &message.ttl_msec))
+        !spoke_ctl_parse_duration(ctl, "--timeout", a.timeout, 0, &send.timeout_msec) ||
+        !spoke_ctl_parse_duration(ctl, "--ttl", a.ttl, 1, &message.ttl_msec))
         return SPOKE_EXIT_USAGE;
     send.wait = a.wait;
 

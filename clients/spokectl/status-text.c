@@ -119,7 +119,7 @@ add_inbox(GString *text, const SpokeStatus *status)
             spoke_terminal_colour(stdout, SPOKE_COLOUR_PLAIN));
     if (status->dead_letters > 0)
         add(text, "Dead letters",
-            "%" G_GUINT64_FORMAT " (“spokectl receive --dead-letter” takes the oldest)",
+            "%" G_GUINT64_FORMAT " ('spokectl receive --dead-letter' takes the oldest)",
             status->dead_letters);
 }
 

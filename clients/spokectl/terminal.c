@@ -105,5 +105,5 @@ spoke_terminal_format_time(guint64 usec)
     g_autoptr(GDateTime) time = g_date_time_new_from_unix_local((gint64)(usec / G_USEC_PER_SEC));
 
     return time != NULL ? g_date_time_format(time, "%Y-%m-%d %H:%M:%S")
-                        : g_strdup_printf("%" G_GUINT64_FORMAT " µs", usec);
+                        : g_strdup_printf("%" G_GUINT64_FORMAT " us", usec);
 }
