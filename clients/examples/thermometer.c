@@ -53,22 +53,25 @@ find_property(const SpokeIncoming *message, const char *name)
 static void
 on_completed(SpokeClient *client, const SpokeFailure *failure, void *user_data)
 {
-    const int *stop = user_data;
-
     if (failure != NULL)
         fprintf(stderr, "The message may come again: %s\n", failure->text);
-    if (*stop)
-        spoke_client_stop(client);
+}
+
+static void
+on_last_completed(SpokeClient *client, const SpokeFailure *failure, void *user_data)
+{
+    on_completed(client, failure, user_data);
+    spoke_client_stop(client);
 }
 
 static void
 on_message(SpokeClient *client, const SpokeIncoming *message, void *user_data)
 {
-    int *stop = user_data;
+    bool last = strcmp(find_property(message, "stop"), "yes") == 0;
 
     printf("The cloud says: %s\n", (const char *)message->body);
-    *stop = strcmp(find_property(message, "stop"), "yes") == 0;
-    (void)spoke_client_settle(client, message->id, SPOKE_VERDICT_COMPLETE, on_completed, stop);
+    (void)spoke_client_settle(client, message->id, SPOKE_VERDICT_COMPLETE,
+                              last ? on_last_completed : on_completed, NULL);
 }
 
 static void
@@ -84,7 +87,6 @@ static int
 run(SpokeClient *client)
 {
     const SpokeSubscribeOptions options = {SPOKE_SUBSCRIBE_OPTIONS_INIT, .mode = SPOKE_MODE_HANDLE};
-    int stop = 0;
 
     int r = send_temperature(client, "21.5");
     if (r < 0)
@@ -94,7 +96,7 @@ run(SpokeClient *client)
     if (r < 0)
         return r;
 
-    r = spoke_client_subscribe(client, &options, on_message, on_subscribed, &stop, NULL);
+    r = spoke_client_subscribe(client, &options, on_message, on_subscribed, NULL, NULL);
     if (r < 0)
         return r;
     return spoke_client_run(client, SPOKE_FOREVER);

@@ -137,6 +137,7 @@ on_run(SpokeRunner *runner, int wait_status, gpointer user_data)
         break;
     case SPOKE_RUN_ABANDON:
         report_run(listen, id, wait_status, "abandoned");
+        listen->taken--; /* it comes again */
         abandon_later(listen, id);
         break;
     case SPOKE_RUN_REJECT:

@@ -22,7 +22,7 @@ typedef struct {
     gboolean here; /* the daemon is */
     gboolean seen; /* it was, once */
     guint interval_source;
-    guint lines_drawn; /* of the panel */
+    guint rows_drawn; /* of the panel */
 
     gint64 last_usec; /* monotonic; of the last reading, 0 before the first */
     guint64 last_sent;
@@ -76,39 +76,60 @@ format_state(const SpokeStatus *status)
 }
 
 static void
-print_counter(const char *label, guint64 number, double per_sec, const char *rest)
+add_counter(GString *panel, const char *label, guint64 number, const char *rest)
 {
     g_autofree char *text = spoke_terminal_format_number(number);
 
-    (void)printf("\x1b[K%12s %15s", label, text);
-    if (per_sec != G_MAXDOUBLE)
-        (void)printf(" %12.0f/s", per_sec);
-    (void)printf("%s\n", rest);
+    g_string_append_printf(panel, "%12s %15s%s\n", label, text, rest);
 }
 
+/* "    1,234/s"; @sign: before a number that grows, "" or "+" */
+static char *
+format_rate(double per_sec, const char *sign)
+{
+    g_autofree char *number = spoke_terminal_format_number((guint64)(ABS(per_sec) + 0.5));
+    g_autofree char *text = g_strconcat(per_sec < -0.5 ? "-" : sign, number, "/s", NULL);
+
+    return g_strdup_printf("%14s", text);
+}
+
+static char *
+format_panel(const SpokeStatus *status, const Rates *rates)
+{
+    GString *panel = g_string_new(NULL);
+    g_autofree char *state = format_state(status);
+    g_autofree char *sent = format_rate(rates->sent, "");
+    g_autofree char *received = format_rate(rates->received, "");
+    g_autofree char *growth = format_rate(rates->queued, "+");
+    g_autofree char *bytes = spoke_terminal_format_bytes(status->queued_bytes);
+    g_autofree char *max = spoke_terminal_format_bytes(status->queue_bytes_max);
+    g_autofree char *queued = g_strconcat(growth, "   ", bytes, " of ", max, NULL);
+
+    g_string_append_printf(panel, "%s, %s: %s%s%s\n", status->device_id, status->hub,
+                           spoke_terminal_colour(stdout, spoke_status_get_colour(status)), state,
+                           spoke_terminal_colour(stdout, SPOKE_COLOUR_PLAIN));
+    add_counter(panel, "sent", status->sent_messages, sent);
+    add_counter(panel, "in flight", status->in_flight_messages, "");
+    add_counter(panel, "queued", status->queued_messages, queued);
+    add_counter(panel, "received", status->received_messages, received);
+    add_counter(panel, "waiting", status->waiting_messages,
+                status->receive_paused ? "   the rest is left at the hub" : "");
+    add_counter(panel, "dead letters", status->dead_letters, "");
+    if (status->last_error_name[0] != '\0')
+        g_string_append_printf(panel, "%s: %s\n", status->last_error_name, status->last_error_text);
+    return g_string_free(panel, FALSE);
+}
+
+/* Over the last one, which may have been longer. */
 static void
 print_panel(Monitor *self, const SpokeStatus *status, const Rates *rates)
 {
-    g_autofree char *state = format_state(status);
-    g_autofree char *bytes = spoke_terminal_format_bytes(status->queued_bytes);
-    g_autofree char *max = spoke_terminal_format_bytes(status->queue_bytes_max);
-    g_autofree char *size = g_strdup_printf("   %s of %s", bytes, max);
+    g_autofree char *panel = format_panel(status, rates);
 
-    if (self->lines_drawn > 0)
-        (void)printf("\x1b[%uA", self->lines_drawn);
-    (void)printf("\x1b[K%s, %s: %s%s%s\n", status->device_id, status->hub,
-                 spoke_terminal_colour(stdout, spoke_status_get_colour(status)), state,
-                 spoke_terminal_colour(stdout, SPOKE_COLOUR_PLAIN));
-    print_counter("sent", status->sent_messages, rates->sent, "");
-    print_counter("in flight", status->in_flight_messages, G_MAXDOUBLE, "");
-    print_counter("queued", status->queued_messages, rates->queued, size);
-    print_counter("received", status->received_messages, rates->received,
-                  status->receive_paused ? "   paused: the inbox or the disk is full" : "");
-    print_counter("waiting", status->waiting_messages, G_MAXDOUBLE, "");
-    print_counter("dead letters", status->dead_letters, G_MAXDOUBLE, "");
-    (void)printf("\x1b[K%s%s%s\n", status->last_error_name,
-                 status->last_error_name[0] != '\0' ? ": " : "", status->last_error_text);
-    self->lines_drawn = 8;
+    if (self->rows_drawn > 0)
+        (void)printf("\x1b[%uA\x1b[J", self->rows_drawn);
+    (void)fputs(panel, stdout);
+    self->rows_drawn = spoke_terminal_count_rows(panel, spoke_terminal_get_width(stdout));
 }
 
 static void
@@ -178,7 +199,7 @@ on_watch(SpokeClient *client, const SpokeStatus *status, const SpokeFailure *fai
         spoke_ctl_fail(self->ctl, failure);
     } else if (failure != NULL && was_here) {
         g_printerr("spokectl: spoked is away; waiting for it\n");
-        self->lines_drawn = 0;
+        self->rows_drawn = 0;
         self->last_usec = 0;
     } else if (failure == NULL && !was_here) {
         self->seen = TRUE;
@@ -189,7 +210,11 @@ on_watch(SpokeClient *client, const SpokeStatus *status, const SpokeFailure *fai
 static gboolean
 on_signal(gpointer user_data)
 {
-    spoke_ctl_end(user_data, SPOKE_EXIT_OK);
+    Monitor *self = user_data;
+
+    if (self->live)
+        (void)putchar('\n'); /* behind the terminal's ^C */
+    spoke_ctl_end(self->ctl, SPOKE_EXIT_OK);
     return G_SOURCE_CONTINUE;
 }
 
@@ -201,8 +226,8 @@ monitor_now(Monitor *self)
     if (!spoke_ctl_open(ctl))
         return ctl->exit_code;
 
-    guint interrupt = g_unix_signal_add(SIGINT, on_signal, ctl);
-    guint terminate = g_unix_signal_add(SIGTERM, on_signal, ctl);
+    guint interrupt = g_unix_signal_add(SIGINT, on_signal, self);
+    guint terminate = g_unix_signal_add(SIGTERM, on_signal, self);
     self->interval_source =
         g_timeout_add((guint)CLAMP(self->interval_msec, 100, G_MAXUINT), on_interval, self);
     SpokeExit exit_code = spoke_ctl_run(ctl, spoke_client_watch(ctl->client, on_watch, self));

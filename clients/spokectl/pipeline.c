@@ -25,6 +25,7 @@
 #define READ_BYTES      (256 * 1024)
 #define TICK_MSEC       100
 #define FULL_RETRY_MSEC 1000
+#define NOTE_PAUSE_USEC (60 * G_USEC_PER_SEC)
 
 typedef struct {
     SpokeCtl *ctl;                       /* borrowed */
@@ -50,6 +51,7 @@ typedef struct {
     SpokeExit exit_code;
     SpokeProgressLine *line; /* owned */
     gboolean line_shown;
+    gint64 noted_usec; /* when it last said on stderr that it waits */
     guint tick_source;
     guint timeout_source;
 } Pipeline;
@@ -83,8 +85,12 @@ note(Pipeline *self, const char *text)
     if (self->progress.note == text)
         return;
     self->progress.note = text;
-    if (text != NULL && self->tick_source == 0)
+    if (text == NULL || self->tick_source != 0)
+        return; /* the progress line has it */
+    if (self->noted_usec == 0 || g_get_monotonic_time() - self->noted_usec > NOTE_PAUSE_USEC) {
         g_printerr("spokectl: %s; waiting\n", text);
+        self->noted_usec = g_get_monotonic_time();
+    }
 }
 
 /* The worst outcome has the highest number. */
@@ -158,6 +164,7 @@ static void
 accept_batch(Pipeline *self, SpokeBatch *batch, const uint64_t *ids, size_t n)
 {
     self->accepted_any = TRUE;
+    note(self, NULL);
     self->progress.accepted += n;
     self->progress.waiting -= n;
     if (self->ctl->json)
@@ -204,7 +211,6 @@ resume(Pipeline *self)
         g_queue_push_head(&self->ready, last->data);
         self->held = g_list_delete_link(self->held, last);
     }
-    note(self, NULL);
     send_ready(self);
     go_on(self);
 }

@@ -54,14 +54,14 @@ spoke_progress_line_format(SpokeProgressLine *line, const SpokeProgress *progres
     update_rate(line, count_of(progress), now_usec);
 
     g_autofree char *accepted = spoke_terminal_format_number(progress->accepted);
-    g_autofree char *settled = spoke_terminal_format_number(progress->settled);
+    g_autofree char *delivered = spoke_terminal_format_number(progress->settled - progress->failed);
     g_autofree char *waiting = spoke_terminal_format_number(progress->waiting);
     g_autofree char *rate = spoke_terminal_format_number((guint64)line->rate);
     GString *text = g_string_new(NULL);
 
     g_string_append_printf(text, "%s accepted", accepted);
     if (progress->wait)
-        g_string_append_printf(text, ", %s settled", settled);
+        g_string_append_printf(text, ", %s delivered", delivered);
     g_string_append_printf(text, "  %s/s", rate);
     if (progress->waiting > 0)
         g_string_append_printf(text, "  %s waiting", waiting);

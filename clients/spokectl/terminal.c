@@ -25,6 +25,31 @@ spoke_terminal_get_width(FILE *stream)
     return size.ws_col;
 }
 
+static guint
+rows_of_line(guint columns, int width)
+{
+    return columns == 0 ? 1 : (columns + (guint)width - 1) / (guint)width;
+}
+
+guint
+spoke_terminal_count_rows(const char *text, int width)
+{
+    guint rows = 0;
+    guint columns = 0;
+
+    for (const char *c = text; *c != '\0'; c = g_utf8_next_char(c)) {
+        if (*c == '\x1b' && strchr(c, 'm') != NULL) {
+            c = strchr(c, 'm');
+        } else if (*c == '\n') {
+            rows += rows_of_line(columns, width);
+            columns = 0;
+        } else {
+            columns++;
+        }
+    }
+    return columns > 0 ? rows + rows_of_line(columns, width) : rows;
+}
+
 const char *
 spoke_terminal_colour(FILE *stream, SpokeColour colour)
 {

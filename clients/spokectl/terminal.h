@@ -20,6 +20,9 @@ gboolean spoke_terminal_is_live(FILE *stream);
 /* Columns; 80 if that is not known. */
 int spoke_terminal_get_width(FILE *stream);
 
+/* Rows that lines of text take on a screen so wide; escape sequences for colours take no room. */
+guint spoke_terminal_count_rows(const char *text, int width);
+
 /* Escape sequences, empty strings where colours are out of place (no terminal, NO_COLOR set). */
 const char *spoke_terminal_colour(FILE *stream, SpokeColour colour);
 
