@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "clients/examples/json-text.h"
 #include "clients/examples/machine-metrics.h"
 
 #include <math.h>
@@ -91,7 +92,7 @@ static void
 send_reading(Machine *machine, JsonNode *reading, gint64 now_usec)
 {
     static const SpokeProperty properties[] = {{"kind", "machine-metrics"}};
-    g_autofree char *json = json_to_string(reading, FALSE);
+    g_autofree char *json = json_text_new(reading);
     SpokeOutgoing message = {
         SPOKE_OUTGOING_INIT,
         .body = json,
@@ -124,7 +125,7 @@ take_reading(Machine *machine)
         send_reading(machine, reading, now_usec);
         return;
     }
-    g_autofree char *json = json_to_string(reading, FALSE);
+    g_autofree char *json = json_text_new(reading);
     (void)puts(json);
     (void)fflush(stdout);
 }
