@@ -230,6 +230,30 @@ on_bus_closed(int bus_errno, gpointer user_data)
     stop(user_data, EXIT_FAILURE);
 }
 
+static void
+on_spool_corrupt(const char *set_aside, guint64 saved, guint64 lost, gpointer user_data)
+{
+    spoke_event_spool_corrupt(set_aside, saved, lost);
+}
+
+static void
+on_spool_full(gboolean is_full, gpointer user_data)
+{
+    spoke_event_spool_full(is_full);
+}
+
+static void
+on_spool_failed(const char *text, gpointer user_data)
+{
+    spoke_event_spool_failed(text);
+}
+
+static const SpokeSpoolEvents spool_events = {
+    .corrupt = on_spool_corrupt,
+    .full = on_spool_full,
+    .failed = on_spool_failed,
+};
+
 static gboolean
 take_config(Daemon *self, GError **error)
 {
@@ -238,6 +262,7 @@ take_config(Daemon *self, GError **error)
     if (!config || !spoke_device_reconfigure(self->device, config, error))
         return FALSE;
     spoke_log_setup(config->debug);
+    spoke_spool_set_flush_window(self->spool, config->flush_window_usec);
     spoke_config_free(self->config);
     self->config = g_steal_pointer(&config);
     return TRUE;
@@ -299,6 +324,7 @@ open_state(Daemon *self, int *ret_status, GError **error)
     const SpokeSpoolOptions options = {
         .directory = self->arguments.state_dir,
         .flush_window_usec = self->config->flush_window_usec,
+        .events = &spool_events,
     };
     *ret_status = EXIT_SPOOL;
     self->spool = spoke_spool_open(&options, error);

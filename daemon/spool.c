@@ -485,6 +485,12 @@ spoke_spool_get_chores(SpokeSpool *spool)
     return spool->chores;
 }
 
+void
+spoke_spool_set_flush_window(SpokeSpool *spool, gint64 flush_window_usec)
+{
+    spool->flush_window_usec = flush_window_usec;
+}
+
 gint64
 spoke_spool_get_flush_window(SpokeSpool *spool)
 {

@@ -55,6 +55,9 @@ SpokeSpool *spoke_spool_open(const SpokeSpoolOptions *options,
 void spoke_spool_free(SpokeSpool *spool);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SpokeSpool, spoke_spool_free)
 
+/* For "flushed" messages that come from now on. */
+void spoke_spool_set_flush_window(SpokeSpool *spool, gint64 flush_window_usec);
+
 /* Now on the spool's clock. */
 gint64 spoke_spool_now(SpokeSpool *spool);
 

@@ -64,6 +64,15 @@ drain(Disk *disk)
     g_assert_cmpint(g_unlink(path), ==, 0);
 }
 
+static void
+assert_logged(Disk *disk, const char *text)
+{
+    g_autofree char *log = harness_read_daemon_log(disk->h);
+
+    if (strstr(log, text) == NULL)
+        harness_fail(disk->h, "The log does not say \"%s\"", text);
+}
+
 static GVariant *
 send_text(Disk *disk, const char *text, GError **error)
 {
@@ -100,12 +109,14 @@ test_full_disk_refuses_and_recovers(void)
     }
     g_autofree char *name = g_dbus_error_get_remote_error(error);
     g_assert_cmpstr(name, ==, "org.spoked1.Error.QueueFull");
+    assert_logged(disk, "The disk of the message store is full");
 
     drain(disk);
     harness_wait(disk->h, "room on the disk to be noticed", is_accepted, disk);
     harness_start_hub(disk->h);
     harness_wait_counter(disk->h, "QueuedMessages", 0);
     harness_wait_arrived(disk->h, accepted + 1);
+    assert_logged(disk, "The disk of the message store has room again");
 }
 
 static void
@@ -128,6 +139,7 @@ test_full_disk_leaves_c2d_at_the_hub(void)
     for (guint i = 0; i < 20; i++) {
         g_autoptr(GVariant) reply = harness_call(disk->h, NULL, "Receive", "(@t 80000, @a{sv} {})");
     }
+    assert_logged(disk, "The disk takes no messages from the hub");
 }
 
 static void
@@ -167,6 +179,7 @@ test_damaged_spool_is_set_aside(void)
     harness_start_daemon(disk->h);
     harness_wait_counter(disk->h, "QueuedMessages", 0);
     g_assert_true(g_file_test(aside, G_FILE_TEST_EXISTS));
+    assert_logged(disk, aside);
     g_autoptr(JsonNode) stats = harness_hub(disk->h, "GET", "/stats", NULL);
     g_assert_cmpint(json_object_get_int_member(json_node_get_object(stats), "messagesReceived"), >,
                     100);

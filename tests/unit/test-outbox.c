@@ -363,6 +363,25 @@ test_flushed_is_written_within_window(void)
 }
 
 static void
+test_flushed_follows_the_window(void)
+{
+    g_auto(Fixture) fixture;
+    fixture_init(&fixture);
+    gint64 window_usec = fixture.flush_window_usec;
+    fixture.flush_window_usec = G_GINT64_CONSTANT(3600) * G_USEC_PER_SEC;
+    fixture_open(&fixture);
+
+    spoke_spool_set_flush_window(fixture.spool, window_usec);
+    (void)fixture_put(&fixture, "a1", SPOKE_DURABILITY_FLUSHED, NULL);
+    fixture_run_for(3 * window_usec);
+    fixture_settle_down(&fixture);
+    fixture_crash(&fixture);
+
+    g_autofree char *names = fixture_send(&fixture, 1);
+    g_assert_cmpstr(names, ==, "a1");
+}
+
+static void
 test_flushed_that_is_sent_is_not_written(void)
 {
     g_auto(Fixture) fixture;
@@ -688,6 +707,7 @@ main(int argc, char **argv)
     g_test_add_func("/outbox/restart/knows-which-flows-have-history",
                     test_restart_knows_which_flows_have_history);
     g_test_add_func("/outbox/restart/ids-never-repeat", test_restart_ids_never_repeat);
+    g_test_add_func("/outbox/flushed/follows-the-window", test_flushed_follows_the_window);
     g_test_add_func("/outbox/flushed/is-written-within-window",
                     test_flushed_is_written_within_window);
     g_test_add_func("/outbox/flushed/that-is-sent-is-not-written",
