@@ -30,7 +30,7 @@ struct SpokeDelivery {
     gint64 storage_retry_usec; /* SPOKE_CLOCK_BOOT; 0: the disk may be written to */
     gboolean storage_failing;  /* and it has not worked since */
     gboolean full;             /* the inbox; with hysteresis */
-    gboolean paused;           /* as last said */
+    SpokePause pause;          /* as last said */
     gboolean stopped;
     guint64 received;
 };

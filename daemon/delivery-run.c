@@ -271,13 +271,14 @@ static void
 say_paused(SpokeDelivery *self)
 {
     gboolean failing = is_storage_failing(self);
-    gboolean paused = spoke_delivery_look_full(self) || failing;
+    gboolean full = spoke_delivery_look_full(self);
+    SpokePause pause = failing ? SPOKE_PAUSE_STORAGE : full ? SPOKE_PAUSE_FULL : SPOKE_PAUSE_NOT;
 
-    if (paused == self->paused)
+    if (pause == self->pause)
         return;
 
-    self->paused = paused;
-    self->events.paused(paused, self->user_data);
+    self->pause = pause;
+    self->events.paused(pause, self->user_data);
 }
 
 static void

@@ -58,7 +58,7 @@ spoke_delivery_new(SpokeInbox *inbox, SpokeClock *clock, const SpokeDeliveryOpti
         return NULL;
 
     spoke_delivery_trim_dead(self);
-    self->paused = spoke_delivery_look_full(self);
+    self->pause = spoke_delivery_look_full(self) ? SPOKE_PAUSE_FULL : SPOKE_PAUSE_NOT;
     spoke_delivery_ask_for_run(self);
     return g_steal_pointer(&self);
 }
@@ -345,8 +345,8 @@ spoke_delivery_get_received(SpokeDelivery *self)
     return self->received;
 }
 
-gboolean
-spoke_delivery_is_paused(SpokeDelivery *self)
+SpokePause
+spoke_delivery_get_pause(SpokeDelivery *self)
 {
-    return self->paused;
+    return self->pause;
 }

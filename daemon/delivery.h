@@ -71,11 +71,18 @@ typedef struct {
     SpokeDeadReason dead; /* of a dead letter taken by a receiver */
 } SpokeDelivered;
 
+/* Why messages should be left at the hub. */
+typedef enum {
+    SPOKE_PAUSE_NOT,
+    SPOKE_PAUSE_FULL,    /* the inbox is */
+    SPOKE_PAUSE_STORAGE, /* the disk fails */
+} SpokePause;
+
 typedef struct {
     /* Hand @delivered to @owner. */
     void (*deliver)(const char *owner, const SpokeDelivered *delivered, gpointer user_data);
-    /* Receiving should pause or resume: the inbox is full or the disk fails, or no longer so. */
-    void (*paused)(gboolean paused, gpointer user_data);
+    /* Receiving should pause or resume, or pauses for another reason now. */
+    void (*paused)(SpokePause pause, gpointer user_data);
     /* A message has become a dead letter. */
     void (*dead_letter)(guint64 id, SpokeDeadReason reason, guint delivery_count,
                         gpointer user_data);
@@ -138,4 +145,4 @@ gboolean spoke_delivery_settle(SpokeDelivery *delivery, const char *owner, const
 guint64 spoke_delivery_get_waiting(SpokeDelivery *delivery);
 guint64 spoke_delivery_get_dead_letters(SpokeDelivery *delivery);
 guint64 spoke_delivery_get_received(SpokeDelivery *delivery); /* taken over since start */
-gboolean spoke_delivery_is_paused(SpokeDelivery *delivery);
+SpokePause spoke_delivery_get_pause(SpokeDelivery *delivery);

@@ -143,16 +143,17 @@ on_deliver(const char *owner, const SpokeDelivered *delivered, gpointer user_dat
 static void
 update_receiving(SpokeDevice *self)
 {
-    spoke_connection_set_receiving(self->connection, self->identity->module_id == NULL &&
-                                                         !spoke_delivery_is_paused(self->delivery));
+    spoke_connection_set_receiving(self->connection,
+                                   self->identity->module_id == NULL &&
+                                       spoke_delivery_get_pause(self->delivery) == SPOKE_PAUSE_NOT);
 }
 
 static void
-on_paused(gboolean paused, gpointer user_data)
+on_paused(SpokePause pause, gpointer user_data)
 {
     SpokeDevice *self = user_data;
 
-    spoke_event_receive_paused(paused);
+    spoke_event_receive_paused(pause);
     update_receiving(self);
     say_changed(self);
 }
@@ -314,8 +315,10 @@ spoke_device_set_events(SpokeDevice *self, const SpokeDeviceEvents *events, gpoi
 void
 spoke_device_start(SpokeDevice *self)
 {
-    if (spoke_delivery_is_paused(self->delivery))
-        spoke_event_receive_paused(TRUE);
+    SpokePause pause = spoke_delivery_get_pause(self->delivery);
+
+    if (pause != SPOKE_PAUSE_NOT)
+        spoke_event_receive_paused(pause);
     spoke_connection_start(self->connection);
 }
 

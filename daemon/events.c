@@ -205,12 +205,22 @@ spoke_event_dead_letter(guint64 id, const char *reason, guint delivery_count)
 }
 
 void
-spoke_event_receive_paused(gboolean paused)
+spoke_event_receive_paused(SpokePause pause)
 {
-    spoke_log_entry(paused ? LOG_WARNING : LOG_INFO, EVENT_RECEIVE_PAUSED,
-                    paused ? "The inbox is full; further messages wait at the hub"
-                           : "The inbox has room again; messages from the hub are taken",
-                    "SPOKE_PAUSED", paused ? "1" : "0", NULL);
+    static const struct {
+        const char *reason;
+        const char *text;
+    } pauses[] = {
+        [SPOKE_PAUSE_NOT] = {"", "Messages from the hub are taken again"},
+        [SPOKE_PAUSE_FULL] = {"inbox-full", "The inbox is full; further messages wait at the hub"},
+        [SPOKE_PAUSE_STORAGE] = {"storage", "The disk takes no messages from the hub; they wait "
+                                            "there"},
+    };
+    gboolean is_paused = pause != SPOKE_PAUSE_NOT;
+
+    spoke_log_entry(is_paused ? LOG_WARNING : LOG_INFO, EVENT_RECEIVE_PAUSED, pauses[pause].text,
+                    "SPOKE_PAUSED", is_paused ? "1" : "0", "SPOKE_REASON", pauses[pause].reason,
+                    NULL);
 }
 
 void

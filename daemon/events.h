@@ -2,6 +2,7 @@
 #pragma once
 
 #include "daemon/cause.h"
+#include "daemon/delivery.h"
 
 /*
  * What an operator may search the journal for. Each function writes one structured entry with its
@@ -22,5 +23,5 @@ void spoke_event_spool_corrupt(const char *set_aside, guint64 saved, guint64 los
 void spoke_event_spool_full(gboolean full);
 void spoke_event_spool_failed(const char *text);
 void spoke_event_dead_letter(guint64 id, const char *reason, guint delivery_count);
-void spoke_event_receive_paused(gboolean paused);
+void spoke_event_receive_paused(SpokePause pause);
 void spoke_event_clock_unset(void);

@@ -135,7 +135,7 @@ write_token_expiry(SpokeDevice *device, sd_bus_message *reply)
 static int
 write_receive_paused(SpokeDevice *device, sd_bus_message *reply)
 {
-    int paused = spoke_delivery_is_paused(spoke_device_get_delivery(device));
+    int paused = spoke_delivery_get_pause(spoke_device_get_delivery(device)) != SPOKE_PAUSE_NOT;
 
     return sd_bus_message_append_basic(reply, 'b', &paused);
 }
@@ -275,7 +275,8 @@ spoke_device_snapshot_take(SpokeDevice *device, SpokeDeviceSnapshot *ret_snapsho
         .connected_since = spoke_connection_get_connected_since(connection),
         .next_attempt = spoke_connection_get_next_attempt(connection),
         .token_expiry = spoke_connection_get_token_expiry(connection),
-        .receive_paused = spoke_delivery_is_paused(spoke_device_get_delivery(device)),
+        .receive_paused =
+            spoke_delivery_get_pause(spoke_device_get_delivery(device)) != SPOKE_PAUSE_NOT,
     };
 }
 

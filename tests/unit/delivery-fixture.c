@@ -91,12 +91,17 @@ on_deliver(const char *owner, const SpokeDelivered *delivered, gpointer user_dat
 }
 
 static void
-on_paused(gboolean paused, gpointer user_data)
+on_paused(SpokePause pause, gpointer user_data)
 {
+    static const char *const names[] = {
+        [SPOKE_PAUSE_NOT] = "resumed",
+        [SPOKE_PAUSE_FULL] = "full",
+        [SPOKE_PAUSE_STORAGE] = "paused",
+    };
     Fixture *fixture = user_data;
 
-    g_assert_cmpint(spoke_delivery_is_paused(fixture->delivery), ==, paused);
-    say(fixture, paused ? "paused" : "resumed");
+    g_assert_cmpint(spoke_delivery_get_pause(fixture->delivery), ==, pause);
+    say(fixture, "%s", names[pause]);
 }
 
 static void

@@ -12,7 +12,7 @@
  *     "olga~a"       a copy of it for observer olga
  *     "bob!Timeout"  bob's Receive has ended without a message: Timeout, Cancelled, Shutdown, Disk
  *     "bob=a/1"      bob's Receive has got "a" for good; "bob=a/1(expired)" for a dead letter
- *     "dead:a(expired)", "paused", "resumed"
+ *     "dead:a(expired)", "full", "paused" (by the disk), "resumed"
  *
  * and apart from that, because commits are grouped as they come, "+a" when "a" is taken over and
  * "-a" when not.

@@ -196,7 +196,7 @@ on_deliver(const char *owner, const SpokeDelivered *delivered, gpointer user_dat
 }
 
 static void
-on_paused(gboolean paused, gpointer user_data)
+on_paused(SpokePause pause, gpointer user_data)
 {
 }
 

@@ -919,13 +919,13 @@ test_pause_at_limit_and_resume_below(Fixture *fixture, gconstpointer data)
     fixture_assert_said(fixture, "");
 
     fixture_take_over(fixture, "h");
-    fixture_assert_said(fixture, "paused");
+    fixture_assert_said(fixture, "full");
     fixture_receive(fixture, "bob", 0, 0);
     fixture_assert_said(fixture, "bob=a/1");
     fixture_receive(fixture, "bob", 0, 0);
     fixture_assert_said(fixture, "bob=b/1 resumed");
 
-    g_assert_false(spoke_delivery_is_paused(fixture->delivery));
+    g_assert_cmpint(spoke_delivery_get_pause(fixture->delivery), ==, SPOKE_PAUSE_NOT);
 }
 
 static void
@@ -936,7 +936,7 @@ test_pause_at_bytes(Fixture *fixture, gconstpointer data)
 
     fixture_take_over(fixture, "abc");
 
-    fixture_assert_said(fixture, "paused");
+    fixture_assert_said(fixture, "full");
 }
 
 static void
@@ -947,7 +947,7 @@ test_pause_from_start(Fixture *fixture, gconstpointer data)
 
     fixture_restart(fixture);
 
-    g_assert_true(spoke_delivery_is_paused(fixture->delivery));
+    g_assert_cmpint(spoke_delivery_get_pause(fixture->delivery), ==, SPOKE_PAUSE_FULL);
     fixture_assert_said(fixture, "");
 }
 

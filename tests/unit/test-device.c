@@ -370,7 +370,8 @@ test_arrival_pauses_when_full(Fixture *fixture, gconstpointer data)
     log_in(fixture);
     arrive(fixture, 1, 4);
     wait_until(fixture->hub->verdicts->len == 4 && !fixture->hub->is_receiving);
-    g_assert_true(spoke_delivery_is_paused(spoke_device_get_delivery(fixture->device)));
+    g_assert_cmpint(spoke_delivery_get_pause(spoke_device_get_delivery(fixture->device)), ==,
+                    SPOKE_PAUSE_FULL);
 
     for (guint i = 0; i < 2; i++)
         g_assert_true(spoke_delivery_receive(spoke_device_get_delivery(fixture->device), "bob", "0",

@@ -91,8 +91,9 @@ test_every_event_is_one_line(void)
         spoke_event_spool_full(FALSE);
         spoke_event_spool_failed("disk I/O error");
         spoke_event_dead_letter(12, "delivery-count", 10);
-        spoke_event_receive_paused(TRUE);
-        spoke_event_receive_paused(FALSE);
+        spoke_event_receive_paused(SPOKE_PAUSE_FULL);
+        spoke_event_receive_paused(SPOKE_PAUSE_STORAGE);
+        spoke_event_receive_paused(SPOKE_PAUSE_NOT);
         spoke_event_clock_unset();
         return;
     }
@@ -110,7 +111,8 @@ test_every_event_is_one_line(void)
         "spoked: error: The message store failed: disk I/O error\n"
         "spoked: warning: Message 12 became a dead letter: delivery-count, handed out 10 times\n"
         "spoked: warning: The inbox is full; *\n"
-        "spoked: info: The inbox has room again; *\n"
+        "spoked: warning: The disk takes no messages *\n"
+        "spoked: info: Messages from the hub are taken again\n"
         "spoked: notice: The clock is not set; *\n");
 }
 
