@@ -79,13 +79,6 @@ static const char *const mode_names[] = {
     [SPOKE_SUBSCRIBE_HANDLE] = "handle",
 };
 
-static const char *const dead_names[] = {
-    [SPOKE_DEAD_NOT] = NULL,
-    [SPOKE_DEAD_REJECTED] = "rejected",
-    [SPOKE_DEAD_EXPIRED] = "expired",
-    [SPOKE_DEAD_DELIVERY_COUNT] = "delivery-count",
-};
-
 static gboolean
 read_body(sd_bus_message *m, SpokeBodyType type, const void **ret_body, size_t *ret_size,
           GError **error)
@@ -183,7 +176,8 @@ append_delivery(sd_bus_message *m, const SpokeDelivered *delivered)
     if (r >= 0 && delivered->lock_msec != 0)
         r = sd_bus_message_append(m, "{sv}", "lock", "t", (uint64_t)delivered->lock_msec);
     if (r >= 0 && delivered->dead != SPOKE_DEAD_NOT)
-        r = sd_bus_message_append(m, "{sv}", "dead-letter", "s", dead_names[delivered->dead]);
+        r = sd_bus_message_append(m, "{sv}", "dead-letter", "s",
+                                  spoke_dead_reason_to_string(delivered->dead));
     return r;
 }
 
