@@ -211,6 +211,108 @@ spoke_outbox_request_pages(SpokeOutbox *outbox)
     }
 }
 
+/* Audits: a damaged page may read as if there was less on it than was written. The first time the
+ * store is replaced, which finds what can be found; after that the count is wrong for good. */
+
+typedef struct {
+    SpokeSpoolOp op;
+    SpokeOutbox *outbox; /* owned */
+    guint generation;
+    SpokeTally counted[SPOKE_N_LANES];
+    gboolean is_replaced; /* the store was, so there is nothing to say */
+} Audit;
+
+static gboolean
+audit_run(SpokeSpoolOp *op, SpokeStore *store, GError **error)
+{
+    Audit *audit = (Audit *)op;
+    const SpokeStoreIdentity *identity = spoke_store_find_identity(store, audit->outbox->identity);
+
+    audit->is_replaced = spoke_store_get_generation(store) > audit->generation;
+    if (audit->is_replaced ||
+        identity->lanes[SPOKE_LANE_URGENT].messages + identity->lanes[SPOKE_LANE_NORMAL].messages ==
+            0)
+        return TRUE;
+    g_set_error_literal(error, SPOKE_STORE_ERROR, SPOKE_STORE_ERROR_DAMAGED,
+                        "it counts more rows than can be read");
+    return FALSE;
+}
+
+static void
+forget_counted(SpokeOutbox *outbox, const SpokeTally *counted)
+{
+    for (SpokeLane lane = 0; lane < SPOKE_N_LANES; lane++)
+        spoke_outbox_forget(outbox, lane, counted[lane].messages, counted[lane].bytes);
+}
+
+static void
+audit_done(SpokeSpoolOp *op, const GError *error)
+{
+    Audit *audit = (Audit *)op;
+    SpokeOutbox *outbox = audit->outbox;
+
+    if (outbox->is_closed)
+        return;
+    outbox->is_auditing = FALSE;
+    if (!audit->is_replaced)
+        forget_counted(outbox, audit->counted);
+    spoke_outbox_tend_soon(outbox);
+}
+
+static void
+audit_free(SpokeSpoolOp *op)
+{
+    spoke_outbox_unref(((Audit *)op)->outbox);
+    g_free(op);
+}
+
+static const SpokeSpoolOpClass audit_class = {
+    .need = SPOKE_SPOOL_READS,
+    .is_kept = TRUE,
+    .run = audit_run,
+    .done = audit_done,
+    .free = audit_free,
+};
+
+/* Whether nothing is left anywhere, nor under way. */
+static gboolean
+is_spent(SpokeOutbox *outbox)
+{
+    for (guint lane = 0; lane < SPOKE_N_LANES; lane++) {
+        const SpokeOutboxLane *line = &outbox->lanes[lane];
+        if (line->is_busy || line->history_id > line->read_id)
+            return FALSE;
+    }
+    return g_hash_table_size(outbox->held) == 0 && g_queue_is_empty(&outbox->puts) &&
+           g_queue_is_empty(&outbox->writes) && g_queue_is_empty(&outbox->deletions) &&
+           outbox->deletion == NULL;
+}
+
+static void
+push_audit(SpokeOutbox *outbox)
+{
+    Audit *audit = g_new0(Audit, 1);
+
+    audit->op.class = &audit_class;
+    audit->outbox = spoke_outbox_ref(outbox);
+    audit->generation = outbox->generation;
+    memcpy(audit->counted, outbox->tallies, sizeof audit->counted);
+    outbox->is_auditing = TRUE;
+    spoke_spool_push(outbox->spool, &audit->op);
+}
+
+void
+spoke_outbox_audit(SpokeOutbox *outbox)
+{
+    if (spoke_outbox_get_messages(outbox) == 0 || !is_spent(outbox))
+        return;
+    outbox->n_audits++;
+    if (outbox->n_audits == 1)
+        push_audit(outbox);
+    else if (!outbox->is_auditing)
+        forget_counted(outbox, outbox->tallies);
+}
+
 /* Drops */
 
 typedef struct {

@@ -121,7 +121,20 @@ note_passed(SpokeOutboxLane *lane)
 void
 spoke_outbox_lane_set_read(SpokeOutboxLane *lane, guint64 id)
 {
-    lane->read_id = MAX(lane->read_id, id);
+    if (!lane->is_stale)
+        lane->read_id = MAX(lane->read_id, id);
+    lane->is_stale = FALSE;
+    note_passed(lane);
+}
+
+void
+spoke_outbox_lane_rewind(SpokeOutboxLane *lane, guint64 last_id)
+{
+    if (lane->marks == NULL)
+        lane->marks = g_new0(guint64, SPOKE_FLOW_MARKS);
+    lane->read_id = 0;
+    lane->history_id = MAX(lane->history_id, last_id);
+    lane->is_stale = lane->is_busy;
     note_passed(lane);
 }
 

@@ -32,6 +32,7 @@ typedef struct {
     guint64 history_id; /* the last message that became history */
     guint64 *marks;     /* owned; the last id in history of each flow mark; NULL: never any */
     gboolean is_busy;   /* a page is on its way, or a drop */
+    gboolean is_stale;  /* which does not count any more */
     gboolean is_live_turn;
 } SpokeOutboxLane;
 
@@ -57,6 +58,8 @@ void spoke_outbox_lane_sort_returned(SpokeOutboxLane *lane);
 
 /* Everything up to @id was read, or dropped, on disk. */
 void spoke_outbox_lane_set_read(SpokeOutboxLane *lane, guint64 id);
+/* The store was replaced: what is on disk up to @last_id is read again from the start. */
+void spoke_outbox_lane_rewind(SpokeOutboxLane *lane, guint64 last_id);
 /* Whether more of the history should be read now. */
 gboolean spoke_outbox_lane_wants_page(const SpokeOutboxLane *lane);
 

@@ -72,6 +72,8 @@ struct SpokeOutbox {
     SpokeChore chore;
     gint64 deletion_due_usec; /* monotonic */
     gint64 unwritten_due_usec;
+    guint n_audits;
+    gboolean is_auditing;
     gboolean is_starved; /* ready() is to be called when there is something */
     gboolean is_emptied; /* empty() is to be called */
 };
@@ -116,5 +118,7 @@ void spoke_outbox_delete_in_vain(SpokeOutbox *outbox);
 gboolean spoke_outbox_load(SpokeOutbox *outbox, const char *name, GError **error);
 /* Reads on where a lane wants it. */
 void spoke_outbox_request_pages(SpokeOutbox *outbox);
+/* If all has been sent and yet something is counted, finds out why. */
+void spoke_outbox_audit(SpokeOutbox *outbox);
 /* Drops the oldest normal messages while the outbox is over its limit. */
 void spoke_outbox_make_room(SpokeOutbox *outbox);

@@ -169,6 +169,7 @@ deletion_done(SpokeSpoolOp *op, const GError *error)
     for (SpokeLane lane = 0; lane < SPOKE_N_LANES; lane++)
         spoke_tally_add(&outbox->tallies[lane], deletion->missing[lane].messages,
                         deletion->missing[lane].bytes);
+    spoke_outbox_tend_soon(outbox);
 }
 
 static void

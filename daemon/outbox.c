@@ -444,11 +444,27 @@ tend(gpointer user_data)
         write_due(outbox);
     if (!outbox->is_closed)
         announce(outbox);
+    if (!outbox->is_closed)
+        spoke_outbox_audit(outbox);
     spoke_outbox_unref(outbox);
 }
 
+/* The last id that may be on disk and is in no put any more */
+static guint64
+find_last_id(SpokeOutbox *outbox)
+{
+    GHashTableIter iter;
+    gpointer value = NULL;
+    guint64 last_id = 0;
+
+    g_hash_table_iter_init(&iter, outbox->held);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        last_id = MAX(last_id, ((SpokeMessage *)value)->id);
+    return last_id;
+}
+
 /* The store was replaced: what was lost with the old one is counted off, what is in memory is
- * written again. */
+ * written again, and what is on disk is read again: the old one may have hidden some. */
 static void
 on_recovered(gpointer view, SpokeSpoolDamage *damage)
 {
@@ -465,6 +481,9 @@ on_recovered(gpointer view, SpokeSpoolDamage *damage)
                                 (guint64)MAX(loss->bytes, 0));
     }
     spoke_outbox_restore(outbox, damage);
+    for (guint lane = 0; lane < SPOKE_N_LANES; lane++)
+        spoke_outbox_lane_rewind(&outbox->lanes[lane], find_last_id(outbox));
+    spoke_outbox_tend_soon(outbox);
 }
 
 SpokeOutbox *

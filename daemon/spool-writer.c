@@ -11,7 +11,8 @@
  * can't see through GMutex. Between transactions the thread sleeps on the condition, without a
  * time-out unless something is kept back or the disk was full.
  */
-#define RETRY_SEC 1
+#define RETRY_SEC             1
+#define RECOVER_INTERVAL_USEC (10 * G_USEC_PER_SEC)
 
 struct SpokeSpoolWriter {
     pthread_t thread;
@@ -32,6 +33,7 @@ struct SpokeSpoolWriter {
     GPtrArray *letter; /* owned; what goes to the main loop next */
     gboolean is_full;
     gboolean is_failing;
+    gint64 recovered_usec; /* when a damaged store was last replaced; 0: never */
 };
 
 void
@@ -79,12 +81,20 @@ run_once(SpokeSpoolWriter *writer, GPtrArray *ops, GError **error)
     return spoke_store_commit(writer->store, error);
 }
 
-/* Replaces a damaged store. */
+/* Replaces a damaged store, but not over and over: what is damaged again at once has a disk that
+ * can't be helped. @damage: what was found; NULL if there was no store */
 static gboolean
-recover(SpokeSpoolWriter *writer, GError **error)
+recover(SpokeSpoolWriter *writer, const GError *damage, GError **error)
 {
-    SpokeSpoolOp *event = writer->events.recover(&writer->store, error, writer->user_data);
+    gint64 now_usec = g_get_monotonic_time();
+    if (writer->recovered_usec != 0 && now_usec - writer->recovered_usec < RECOVER_INTERVAL_USEC) {
+        g_set_error(error, SPOKE_STORE_ERROR, SPOKE_STORE_ERROR_FAILED, "it is damaged: %s",
+                    damage != NULL ? damage->message : "and could not be replaced");
+        return FALSE;
+    }
 
+    SpokeSpoolOp *event = writer->events.recover(&writer->store, error, writer->user_data);
+    writer->recovered_usec = g_get_monotonic_time();
     if (event != NULL)
         g_ptr_array_add(writer->letter, event);
     return event != NULL;
@@ -95,7 +105,7 @@ run_transaction(SpokeSpoolWriter *writer, GPtrArray *ops, GError **error)
 {
     g_autoptr(GError) local_error = NULL;
 
-    if (writer->store == NULL && !recover(writer, error))
+    if (writer->store == NULL && !recover(writer, NULL, error))
         return FALSE;
     if (run_once(writer, ops, &local_error))
         return TRUE;
@@ -105,7 +115,7 @@ run_transaction(SpokeSpoolWriter *writer, GPtrArray *ops, GError **error)
         g_propagate_error(error, g_steal_pointer(&local_error));
         return FALSE;
     }
-    if (!recover(writer, error))
+    if (!recover(writer, local_error, error))
         return FALSE;
     if (run_once(writer, ops, error))
         return TRUE;

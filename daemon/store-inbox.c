@@ -45,6 +45,7 @@ spoke_store_insert_inbox(SpokeStore *store, guint identity, const SpokeStoreArri
     sqlite3_bind_int64(statement, 4, arrival->delivery_count);
     sqlite3_bind_int64(statement, 5, arrival->dead);
     spoke_store_bind_contents(statement, 6, message);
+    spoke_store_note_id(store, message->id);
     return spoke_store_run(store, statement, error);
 }
 

@@ -40,6 +40,7 @@ spoke_store_insert_outbox(SpokeStore *store, SpokeStoreIdentity *identity,
     if (!spoke_store_run(store, statement, error))
         return FALSE;
 
+    spoke_store_note_id(store, message->id);
     *ret_inserted = spoke_store_get_changes(store) > 0;
     if (!*ret_inserted)
         return TRUE;
@@ -247,34 +248,6 @@ spoke_store_drop_oldest(SpokeStore *store, const SpokeStoreSpan *span, guint64 b
         return FALSE;
     count_off(identity, span->lane, &drop->tally);
     return TRUE;
-}
-
-/* The one id that an aggregate over a lane returns; 0 for none. */
-static gboolean
-read_end(SpokeStore *store, SpokeStatement which, guint identity, SpokeLane lane, guint64 *ret_id,
-         GError **error)
-{
-    g_autoptr(GError) local_error = NULL;
-
-    sqlite3_stmt *row = spoke_store_get_statement(store, which);
-    spoke_store_bind_span(row, &(SpokeStoreSpan){identity, lane, 0, SPOKE_ID_MAX});
-    *ret_id =
-        spoke_store_next_row(store, row, &local_error) && sqlite3_column_type(row, 0) != SQLITE_NULL
-            ? spoke_place_id(sqlite3_column_int64(row, 0))
-            : 0;
-    sqlite3_reset(row);
-    if (local_error == NULL)
-        return TRUE;
-    g_propagate_error(error, g_steal_pointer(&local_error));
-    return FALSE;
-}
-
-gboolean
-spoke_store_read_ends(SpokeStore *store, guint identity, SpokeLane lane, guint64 *ret_first,
-                      guint64 *ret_last, GError **error)
-{
-    return read_end(store, SPOKE_STATEMENT_FIRST_OUTBOX, identity, lane, ret_first, error) &&
-           read_end(store, SPOKE_STATEMENT_LAST_OUTBOX, identity, lane, ret_last, error);
 }
 
 static void

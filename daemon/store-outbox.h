@@ -53,9 +53,6 @@ gboolean spoke_store_drop_oldest(SpokeStore *store, const SpokeStoreSpan *span, 
                                  guint rows_max, GArray *spare, SpokeStoreDrop *drop,
                                  GError **error);
 
-/* First and last id in a lane; both 0 when it is empty. */
-gboolean spoke_store_read_ends(SpokeStore *store, guint identity, SpokeLane lane,
-                               guint64 *ret_first, guint64 *ret_last, GError **error);
 /* Fills @marks (SPOKE_FLOW_MARKS of them, zeroed) with the last id a flow of each mark may have;
  * forgets marks below @first_id. */
 gboolean spoke_store_read_flows(SpokeStore *store, guint identity, SpokeLane lane, guint64 first_id,

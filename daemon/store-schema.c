@@ -13,14 +13,14 @@
 #define TEXT_OF(number)  TEXT_OF_(number)
 #define TEXT_OF_(number) #number
 
-/* secure_delete: what is deleted is wiped where that costs no write of its own. locking_mode: one
+/* secure_delete: a message that is gone is gone; store-carve.c relies on it. locking_mode: one
  * process alone, and no shared-memory file to run out of room. */
 static const char configuration[] = "PRAGMA locking_mode=EXCLUSIVE;"
                                     "PRAGMA page_size=4096;"
                                     "PRAGMA cache_size=-768;"
                                     "PRAGMA synchronous=FULL;"
                                     "PRAGMA temp_store=MEMORY;"
-                                    "PRAGMA secure_delete=FAST;"
+                                    "PRAGMA secure_delete=ON;"
                                     "PRAGMA cell_size_check=ON;"
                                     "PRAGMA trusted_schema=OFF;"
                                     "PRAGMA wal_autocheckpoint=0;";

@@ -37,6 +37,7 @@ struct SpokeStore {
     GArray *touched_flows; /* of TouchedFlow, in this transaction */
     gint64 changes_at_begin;
     gboolean is_meta_changed;
+    guint64 last_id; /* the greatest that was given out, as far as rows tell */
     guint generation;
 };
 
@@ -142,45 +143,59 @@ read_identities(SpokeStore *store, GError **error)
     return result == SQLITE_DONE && is_sound;
 }
 
-/* Whether there is a row in the lane: walks down both edges of the tree. */
+/* Looks at one end of a lane, which walks down an edge of the tree. */
 static gboolean
-find_edges(SpokeStore *store, guint identity, SpokeLane lane, gboolean *ret_any, GError **error)
+read_end(SpokeStore *store, SpokeStatement which, guint identity, SpokeLane lane, guint64 *ret_id,
+         GError **error)
 {
-    static const SpokeStatement edges[] = {SPOKE_STATEMENT_FIRST_OUTBOX,
-                                           SPOKE_STATEMENT_LAST_OUTBOX};
+    g_autoptr(GError) local_error = NULL;
 
-    for (guint i = 0; i < G_N_ELEMENTS(edges); i++) {
-        g_autoptr(GError) local_error = NULL;
-        sqlite3_stmt *row = spoke_store_get_statement(store, edges[i]);
-        sqlite3_bind_int64(row, 1, spoke_place(identity, lane, 0));
-        sqlite3_bind_int64(row, 2, spoke_place(identity, lane, SPOKE_ID_MAX));
-        *ret_any = spoke_store_next_row(store, row, &local_error) &&
-                   sqlite3_column_type(row, 0) != SQLITE_NULL;
-        sqlite3_reset(row);
-        if (local_error != NULL) {
-            g_propagate_error(error, g_steal_pointer(&local_error));
-            return FALSE;
-        }
-    }
-    return TRUE;
+    sqlite3_stmt *row = spoke_store_get_statement(store, which);
+    sqlite3_bind_int64(row, 1, spoke_place(identity, lane, 0));
+    sqlite3_bind_int64(row, 2, spoke_place(identity, lane, SPOKE_ID_MAX));
+    *ret_id =
+        spoke_store_next_row(store, row, &local_error) && sqlite3_column_type(row, 0) != SQLITE_NULL
+            ? spoke_place_id(sqlite3_column_int64(row, 0))
+            : 0;
+    sqlite3_reset(row);
+    if (local_error == NULL)
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&local_error));
+    return FALSE;
 }
 
-/* Cheap, however long the queue: tallies that say "some" where there is nothing, or the reverse,
- * show that file and log don't belong together. */
+gboolean
+spoke_store_read_ends(SpokeStore *store, guint identity, SpokeLane lane, guint64 *ret_first,
+                      guint64 *ret_last, GError **error)
+{
+    return read_end(store, SPOKE_STATEMENT_FIRST_OUTBOX, identity, lane, ret_first, error) &&
+           read_end(store, SPOKE_STATEMENT_LAST_OUTBOX, identity, lane, ret_last, error);
+}
+
+/* Cheap, however long the queue. Tallies that say "some" where there is nothing, or the reverse,
+ * show that file and log don't belong together; an id that was never given out, that a page was
+ * overwritten. */
 static gboolean
-check_tallies(SpokeStore *store, GError **error)
+check_lane(SpokeStore *store, const SpokeStoreIdentity *identity, SpokeLane lane, GError **error)
+{
+    guint64 first_id = 0;
+    guint64 last_id = 0;
+    if (!spoke_store_read_ends(store, identity->key, lane, &first_id, &last_id, error))
+        return FALSE;
+    if ((first_id > 0) == (identity->lanes[lane].messages > 0) && last_id < store->meta.next_id)
+        return TRUE;
+    g_set_error_literal(error, SPOKE_STORE_ERROR, SPOKE_STORE_ERROR_DAMAGED,
+                        "its tallies don't match its rows");
+    return FALSE;
+}
+
+static gboolean
+check_lanes(SpokeStore *store, GError **error)
 {
     for (guint i = 0; i < store->identities->len; i++) {
-        SpokeStoreIdentity *identity = store->identities->pdata[i];
         for (SpokeLane lane = 0; lane < SPOKE_N_LANES; lane++) {
-            gboolean any = FALSE;
-            if (!find_edges(store, identity->key, lane, &any, error))
+            if (!check_lane(store, store->identities->pdata[i], lane, error))
                 return FALSE;
-            if (any == (identity->lanes[lane].messages > 0))
-                continue;
-            g_set_error_literal(error, SPOKE_STORE_ERROR, SPOKE_STORE_ERROR_DAMAGED,
-                                "its tallies don't match its rows");
-            return FALSE;
         }
     }
     return TRUE;
@@ -192,7 +207,7 @@ load(SpokeStore *store, GError **error)
     return spoke_schema_check(store->db, error) && use_log(store->db, error) &&
            prepare_statements(store, error) &&
            spoke_schema_read_meta(store->db, &store->meta, error) &&
-           read_identities(store, error) && check_tallies(store, error);
+           read_identities(store, error) && check_lanes(store, error);
 }
 
 SpokeStore *
@@ -212,6 +227,7 @@ spoke_store_open(const char *path, GError **error)
         return NULL;
     }
     store->committed_meta = store->meta;
+    store->last_id = store->meta.next_id - 1;
     spoke_store_room_init(&store->room, store->db, path);
     return g_steal_pointer(&store);
 }
@@ -549,6 +565,18 @@ spoke_store_ensure_identity(SpokeStore *store, const char *name, guint key, GErr
     identity->name = g_strdup(name);
     g_ptr_array_add(store->identities, identity);
     return identity;
+}
+
+void
+spoke_store_note_id(SpokeStore *store, guint64 id)
+{
+    store->last_id = MAX(store->last_id, id);
+}
+
+guint64
+spoke_store_get_last_id(SpokeStore *store)
+{
+    return store->last_id;
 }
 
 gboolean

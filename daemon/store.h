@@ -131,9 +131,17 @@ SpokeStoreIdentity *spoke_store_find_identity(SpokeStore *store, guint key);
 SpokeStoreIdentity *spoke_store_ensure_identity(SpokeStore *store, const char *name, guint key,
                                                 GError **error);
 
+/* Notes an id that was given out, so that a damaged row with a greater one is known for what it is.
+ */
+void spoke_store_note_id(SpokeStore *store, guint64 id);
+guint64 spoke_store_get_last_id(SpokeStore *store);
 /* Notes that a row of this flow mark has the id @id. */
 gboolean spoke_store_note_flow(SpokeStore *store, SpokeStoreIdentity *identity, SpokeLane lane,
                                guint mark, guint64 id, GError **error);
+
+/* First and last id in a lane; both 0 when it is empty. */
+gboolean spoke_store_read_ends(SpokeStore *store, guint identity, SpokeLane lane,
+                               guint64 *ret_first, guint64 *ret_last, GError **error);
 
 /* A prepared statement, reset and ready to be bound. */
 sqlite3_stmt *spoke_store_get_statement(SpokeStore *store, SpokeStatement which);

@@ -70,6 +70,13 @@ file_size(Fixture *fixture)
 }
 
 static gboolean
+on_deadline(gpointer user_data)
+{
+    g_error("It does not come to an end");
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean
 is_reported(Fixture *fixture)
 {
     return fixture->n_corrupt > 0;
@@ -118,6 +125,19 @@ assert_recovers(Fixture *fixture, guint saved_min, guint lost_max)
     fixture_reopen(fixture);
     g_assert_cmpuint(drain(fixture), ==, 1);
     g_assert_cmpuint(fixture->n_corrupt, ==, 1);
+}
+
+static void
+run_sql(Fixture *fixture, const char *sql)
+{
+    g_autofree char *path = fixture_path(fixture, "spool.db");
+    sqlite3 *db = NULL;
+    char *message = NULL;
+
+    g_assert_cmpint(sqlite3_open(path, &db), ==, SQLITE_OK);
+    if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK)
+        g_error("%s", message);
+    g_assert_cmpint(sqlite3_close(db), ==, SQLITE_OK);
 }
 
 static void
@@ -215,6 +235,65 @@ test_lost_tables_of_names_and_ids(void)
 }
 
 static void
+test_lost_tree_is_found_by_its_leaves(void)
+{
+    g_auto(Fixture) fixture;
+    make_queue(&fixture);
+    write_at(&fixture, 0, 6 * PAGE); /* all tables' roots */
+
+    assert_recovers(&fixture, N_QUEUE, 1);
+}
+
+static void
+test_lost_tree_brings_nothing_back(void)
+{
+    g_auto(Fixture) fixture;
+    make_queue(&fixture);
+    fixture_open(&fixture);
+    for (guint i = 0; i < 2000;) {
+        g_autoptr(GPtrArray) messages = fixture_take(&fixture, 50);
+        fixture_accept(&fixture, messages);
+        i += messages->len;
+    }
+    guint64 n_left = spoke_outbox_get_messages(fixture.outbox);
+    fixture_close(&fixture);
+    write_at(&fixture, 4 * PAGE, PAGE);
+
+    fixture_open(&fixture);
+    fixture_wait(&fixture, is_reported);
+
+    g_assert_cmpuint(fixture.saved, ==, n_left);
+    g_assert_cmpuint(fixture.lost, ==, 0);
+}
+
+static void
+test_lost_tree_of_large_messages(void)
+{
+    g_auto(Fixture) fixture;
+    g_autofree char *body = g_strnfill(100000, 'x');
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    for (guint i = 0; i < 20; i++)
+        g_assert_true(fixture_put(&fixture, body, SPOKE_DURABILITY_SYNCED, NULL));
+    fixture_settle_down(&fixture);
+    guint64 bytes = spoke_outbox_get_bytes(fixture.outbox);
+    fixture_close(&fixture);
+    run_sql(&fixture, "PRAGMA user_version"); /* the file is whole */
+    write_at(&fixture, 0, 100);
+    write_at(&fixture, 4 * PAGE, 100); /* a root that is a leaf, too: what is on it is gone */
+
+    fixture_open(&fixture);
+    fixture_wait(&fixture, is_reported);
+    g_autoptr(GPtrArray) messages = fixture_take(&fixture, 1);
+
+    g_assert_cmpuint(fixture.saved, >=, 10);
+    g_assert_cmpuint(spoke_outbox_get_bytes(fixture.outbox), ==, bytes / 20 * fixture.saved);
+    const SpokeMessage *message = messages->pdata[0];
+    g_assert_cmpmem(spoke_message_body(message), message->body_size, body, 100000);
+    spoke_outbox_give_back(fixture.outbox, (SpokeMessage **)messages->pdata, 1);
+}
+
+static void
 test_overwritten_pages_lose_only_themselves(void)
 {
     g_auto(Fixture) fixture;
@@ -276,19 +355,6 @@ test_damage_while_running_keeps_what_is_in_memory(void)
 }
 
 static void
-run_sql(Fixture *fixture, const char *sql)
-{
-    g_autofree char *path = fixture_path(fixture, "spool.db");
-    sqlite3 *db = NULL;
-    char *message = NULL;
-
-    g_assert_cmpint(sqlite3_open(path, &db), ==, SQLITE_OK);
-    if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK)
-        g_error("%s", message);
-    g_assert_cmpint(sqlite3_close(db), ==, SQLITE_OK);
-}
-
-static void
 test_odd_rows_are_left_out(void)
 {
     static const char *const oddities[] = {
@@ -338,6 +404,36 @@ test_tallies_that_lie_are_counted_anew(void)
 
     g_assert_cmpuint(spoke_outbox_get_messages(fixture.outbox), ==, 2);
     g_assert_cmpuint(spoke_outbox_get_bytes(fixture.outbox), ==, bytes);
+}
+
+/* Whatever is done to it, it opens, and all that is counted comes out or is given up. */
+static void
+test_random_damage_is_survived(void)
+{
+    for (guint round = 0; round < 30; round++) {
+        g_auto(Fixture) fixture;
+        fixture_init(&fixture);
+        fixture_open(&fixture);
+        put_long(&fixture, 'a', 0, 299);
+        fixture_close(&fixture);
+        gint size = (gint)file_size(&fixture);
+        for (gint i = g_test_rand_int_range(1, 6); i > 0; i--)
+            write_at(&fixture, g_test_rand_int_range(0, size),
+                     (gsize)1 << g_test_rand_int_range(0, 14));
+
+        fixture_open(&fixture);
+        guint deadline = g_timeout_add_seconds(20, on_deadline, NULL);
+        while (spoke_outbox_get_messages(fixture.outbox) > 0) {
+            SpokeMessage *messages[64];
+            guint n = spoke_outbox_take(fixture.outbox, messages, G_N_ELEMENTS(messages));
+            for (guint i = 0; i < n; i++)
+                spoke_outbox_settle(fixture.outbox, messages[i], SPOKE_OUTCOME_ACCEPTED, "");
+            if (n == 0)
+                g_main_context_iteration(NULL, TRUE);
+        }
+        g_source_remove(deadline);
+        put_long(&fixture, 'b', 0, 0);
+    }
 }
 
 static void
@@ -396,8 +492,14 @@ main(int argc, char **argv)
     g_test_add_func("/store-recover/garbage/other-file-is-set-aside", test_other_file_is_set_aside);
     g_test_add_func("/store-recover/garbage/tables-of-names-and-ids",
                     test_lost_tables_of_names_and_ids);
+    g_test_add_func("/store-recover/lost-tree/is-found-by-its-leaves",
+                    test_lost_tree_is_found_by_its_leaves);
+    g_test_add_func("/store-recover/lost-tree/brings-nothing-back",
+                    test_lost_tree_brings_nothing_back);
+    g_test_add_func("/store-recover/lost-tree/of-large-messages", test_lost_tree_of_large_messages);
     g_test_add_func("/store-recover/garbage/pages-lose-only-themselves",
                     test_overwritten_pages_lose_only_themselves);
+    g_test_add_func("/store-recover/random-damage/is-survived", test_random_damage_is_survived);
     g_test_add_func("/store-recover/running/keeps-what-is-in-memory",
                     test_damage_while_running_keeps_what_is_in_memory);
     g_test_add_func("/store-recover/odd-rows/are-left-out", test_odd_rows_are_left_out);

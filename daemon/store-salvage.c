@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/store-salvage.h"
+
+#include "daemon/store-carve.h"
+#include "daemon/store-inbox.h"
+#include "daemon/store-outbox.h"
+#include "daemon/store-schema.h"
+
+/*
+ * Rows are read in the order of their places until SQLite meets a page it can't use; then the
+ * nearest place behind it that can be read is looked for, and reading goes on there. What lies in
+ * the gaps is then looked for on the leaves themselves, in case only the tree above them is gone.
+ */
+#define ROWS_A_TRANSACTION 1000
+
+/* Places from..to, both included, that could not be read. */
+typedef struct {
+    gint64 from;
+    gint64 to;
+} Gap;
+
+typedef gboolean (*RowFunc)(SpokeSalvage *salvage, sqlite3_stmt *row, GError **error);
+
+static gboolean
+can_read_at(sqlite3_stmt *row, gint64 place)
+{
+    sqlite3_bind_int64(row, 1, place);
+    int result = sqlite3_step(row);
+    sqlite3_reset(row);
+    return result == SQLITE_ROW || result == SQLITE_DONE;
+}
+
+/* The nearest place after @place, which can't be read, that can; -1 if there is none. */
+static gint64
+find_readable(sqlite3_stmt *row, gint64 place)
+{
+    gint64 bad = place;
+    gint64 good = -1;
+
+    for (gint64 step = 1; good < 0; step *= 2) {
+        if (place > G_MAXINT64 - step || step > G_MAXINT64 / 2)
+            return -1;
+        if (can_read_at(row, place + step))
+            good = place + step;
+        else
+            bad = place + step;
+    }
+    while (good - bad > 1) {
+        gint64 middle = bad + (good - bad) / 2;
+        if (can_read_at(row, middle))
+            good = middle;
+        else
+            bad = middle;
+    }
+    return good;
+}
+
+/* Keeps the new store's transactions small. */
+static gboolean
+count_row(SpokeSalvage *salvage, GError **error)
+{
+    salvage->n_rows++;
+    if (salvage->n_rows % ROWS_A_TRANSACTION != 0)
+        return TRUE;
+    if (!spoke_store_commit(salvage->to, error))
+        return FALSE;
+    spoke_store_tidy(salvage->to, FALSE);
+    return spoke_store_begin(salvage->to, error);
+}
+
+static void
+note_gap(SpokeSalvage *salvage, GArray *gaps, gint64 from, gint64 to)
+{
+    Gap gap = {from, to};
+
+    salvage->n_gaps++;
+    g_array_append_val(gaps, gap);
+}
+
+/* Hands each row that @sql (whose parameters are the first and last place) can read to @func, and
+ * notes where it can't. Errors are those of the new store. */
+static gboolean
+walk(SpokeSalvage *salvage, const char *sql, RowFunc func, GArray *gaps, GError **error)
+{
+    sqlite3_stmt *row = NULL;
+    gboolean is_fine = TRUE;
+    gint64 place = 0;
+    int result = SQLITE_ERROR;
+
+    if (salvage->from == NULL ||
+        sqlite3_prepare_v2(salvage->from, sql, -1, &row, NULL) != SQLITE_OK) {
+        note_gap(salvage, gaps, 0, G_MAXINT64);
+        return TRUE;
+    }
+    sqlite3_bind_int64(row, 2, G_MAXINT64);
+    while (is_fine && place >= 0 && result != SQLITE_DONE) {
+        sqlite3_bind_int64(row, 1, place);
+        while (is_fine && (result = sqlite3_step(row)) == SQLITE_ROW) {
+            place = MIN(sqlite3_column_int64(row, 0), G_MAXINT64 - 1) + 1;
+            is_fine = func(salvage, row, error) && count_row(salvage, error);
+        }
+        sqlite3_reset(row);
+        if (is_fine && result != SQLITE_DONE) {
+            gint64 next = find_readable(row, place);
+            note_gap(salvage, gaps, place, next < 0 ? G_MAXINT64 : next - 1);
+            place = next;
+        }
+    }
+    sqlite3_finalize(row);
+    return is_fine;
+}
+
+static gint64
+place_of(sqlite3_stmt *row)
+{
+    return sqlite3_column_int64(row, 0);
+}
+
+/* The identity that a row belongs to, be its name known or not. */
+static SpokeStoreIdentity *
+identity_of(SpokeSalvage *salvage, sqlite3_stmt *row, GError **error)
+{
+    guint key = spoke_place_identity(place_of(row));
+    SpokeStoreIdentity *identity = spoke_store_find_identity(salvage->to, key);
+    if (identity != NULL)
+        return identity;
+
+    g_autofree char *name = g_strdup_printf(SPOKE_NAMELESS_PREFIX "%u", key);
+    return spoke_store_ensure_identity(salvage->to, name, key, error);
+}
+
+void
+spoke_salvage_expect(SpokeSalvage *salvage, guint identity, SpokeLane lane, gint64 messages,
+                     gint64 bytes)
+{
+    SpokeStoreLoss loss = {identity, lane, messages, bytes};
+
+    g_array_append_val(salvage->expected, loss);
+}
+
+static gboolean
+copy_identity(SpokeSalvage *salvage, sqlite3_stmt *row, GError **error)
+{
+    const char *name = (const char *)sqlite3_column_text(row, 1);
+    gint64 key = sqlite3_column_int64(row, 0);
+
+    if (name == NULL || key < 1 || key > SPOKE_IDENTITIES_MAX)
+        return TRUE;
+    for (int lane = 0; lane < SPOKE_N_LANES; lane++)
+        spoke_salvage_expect(salvage, (guint)key, (SpokeLane)lane,
+                             sqlite3_column_int64(row, 2 + 2 * lane),
+                             sqlite3_column_int64(row, 3 + 2 * lane));
+    return spoke_store_ensure_identity(salvage->to, name, (guint)key, error) != NULL;
+}
+
+/* Whether a row can have been written by us at this place. */
+static gboolean
+is_plausible(const SpokeSalvage *salvage, sqlite3_stmt *row)
+{
+    gint64 place = place_of(row);
+    guint64 id = place > 0 ? spoke_place_id(place) : 0;
+
+    return id > 0 && id < salvage->id_limit && spoke_place_identity(place) > 0;
+}
+
+static gboolean
+copy_outbox_row(SpokeSalvage *salvage, sqlite3_stmt *row, GError **error)
+{
+    g_autoptr(SpokeMessage) message = spoke_store_parse_outbox(row);
+    gboolean is_inserted = FALSE;
+    if (message == NULL || !is_plausible(salvage, row))
+        return TRUE;
+    SpokeStoreIdentity *identity = identity_of(salvage, row, error);
+    if (identity == NULL ||
+        !spoke_store_insert_outbox(salvage->to, identity, message, &is_inserted, error))
+        return FALSE;
+    salvage->n_saved += is_inserted ? 1 : 0;
+    salvage->max_id = MAX(salvage->max_id, message->id);
+    return TRUE;
+}
+
+static gboolean
+copy_inbox_row(SpokeSalvage *salvage, sqlite3_stmt *row, GError **error)
+{
+    SpokeStoreArrival arrival = {0};
+    if (!spoke_store_parse_inbox(row, &arrival))
+        return TRUE;
+
+    g_autoptr(SpokeMessage) message = arrival.message;
+    if (!is_plausible(salvage, row))
+        return TRUE;
+    SpokeStoreIdentity *identity = identity_of(salvage, row, error);
+    if (identity == NULL || !spoke_store_insert_inbox(salvage->to, identity->key, &arrival, error))
+        return FALSE;
+    salvage->n_arrivals++;
+    salvage->max_id = MAX(salvage->max_id, message->id);
+    return TRUE;
+}
+
+/* Looking at the leaves */
+
+typedef struct {
+    SpokeSalvage *salvage;
+    GArray *gaps[2]; /* of outbox and inbox */
+    GError *error;
+} Carving;
+
+static gboolean
+is_in_gap(const GArray *gaps, gint64 place)
+{
+    for (guint i = 0; i < gaps->len; i++) {
+        const Gap *gap = &g_array_index(gaps, Gap, i);
+        if (place >= gap->from && place <= gap->to)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static gboolean
+on_carved(gboolean is_inbox, sqlite3_stmt *row, gpointer user_data)
+{
+    Carving *carving = user_data;
+    RowFunc copy = is_inbox ? copy_inbox_row : copy_outbox_row;
+
+    if (!is_in_gap(carving->gaps[is_inbox ? 1 : 0], place_of(row)))
+        return TRUE;
+    return copy(carving->salvage, row, &carving->error) &&
+           count_row(carving->salvage, &carving->error);
+}
+
+static gboolean
+carve(SpokeSalvage *salvage, GArray *outbox_gaps, GArray *inbox_gaps, GError **error)
+{
+    Carving carving = {.salvage = salvage, .gaps = {outbox_gaps, inbox_gaps}};
+
+    if (outbox_gaps->len + inbox_gaps->len == 0)
+        return TRUE;
+    /* The leaves as the log left them; what was removed since must not come back. */
+    if (salvage->from != NULL)
+        (void)sqlite3_wal_checkpoint_v2(salvage->from, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    if (spoke_store_carve(salvage->path, on_carved, &carving))
+        return TRUE;
+    g_propagate_error(error, carving.error);
+    return FALSE;
+}
+
+gboolean
+spoke_salvage_copy(SpokeSalvage *salvage, GError **error)
+{
+    g_autoptr(GArray) identity_gaps = g_array_new(FALSE, FALSE, sizeof(Gap));
+    g_autoptr(GArray) outbox_gaps = g_array_new(FALSE, FALSE, sizeof(Gap));
+    g_autoptr(GArray) inbox_gaps = g_array_new(FALSE, FALSE, sizeof(Gap));
+
+    return walk(salvage, "SELECT * FROM identities WHERE key BETWEEN ?1 AND ?2", copy_identity,
+                identity_gaps, error) &&
+           walk(salvage, spoke_statements[SPOKE_STATEMENT_READ_OUTBOX], copy_outbox_row,
+                outbox_gaps, error) &&
+           walk(salvage, spoke_statements[SPOKE_STATEMENT_READ_INBOX], copy_inbox_row, inbox_gaps,
+                error) &&
+           carve(salvage, outbox_gaps, inbox_gaps, error);
+}
