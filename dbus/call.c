@@ -43,7 +43,7 @@ spoke_call_new(sd_bus_message *m, SpokeCallers *callers, size_t bytes, GError **
 {
     SpokeCaller *caller = spoke_callers_get(callers, sd_bus_message_get_sender(m), error);
 
-    if (!caller || !spoke_caller_enter(caller, bytes, error))
+    if (caller == NULL || !spoke_caller_enter(caller, bytes, error))
         return NULL;
 
     SpokeCall *self = g_new0(SpokeCall, 1);
@@ -56,15 +56,15 @@ spoke_call_new(sd_bus_message *m, SpokeCallers *callers, size_t bytes, GError **
 void
 spoke_call_free(SpokeCall *call)
 {
-    if (!call)
+    if (call == NULL)
         return;
-    if (call->message) {
+    if (call->message != NULL) {
         check_sent(call, sd_bus_reply_method_errorf(
                              call->message, spoke_error_get_bus_name(SPOKE_ERROR_CANCELLED),
                              "The call was given up; whether it took effect is not known"));
         sd_bus_message_unref(call->message);
     }
-    if (call->free_request)
+    if (call->free_request != NULL)
         call->free_request(call->request);
     spoke_caller_leave(call->caller, call->bytes);
     spoke_caller_unref(call->caller);
@@ -96,7 +96,7 @@ spoke_call_answer(SpokeCall *call, const char *types, ...)
     va_list values;
 
     va_start(values, types);
-    if (reply)
+    if (reply != NULL)
         r = sd_bus_message_appendv(reply, types, values);
     va_end(values);
     spoke_call_send_reply(call, reply, r);
@@ -130,7 +130,7 @@ spoke_call_send_reply(SpokeCall *call, sd_bus_message *reply, int r)
         check_sent(call, sd_bus_reply_method_errorf(call->message,
                                                     spoke_error_get_bus_name(SPOKE_ERROR_FAILED),
                                                     "The answer could not be made"));
-    } else if (reply && sd_bus_message_get_expect_reply(call->message)) {
+    } else if (reply != NULL && sd_bus_message_get_expect_reply(call->message)) {
         check_sent(call, sd_bus_send(NULL, reply, NULL));
     }
     sd_bus_message_unref(reply);

@@ -79,7 +79,7 @@ hash_text(const char *text)
 {
     guint64 hash = G_GUINT64_CONSTANT(0xcbf29ce484222325);
 
-    for (; *text; text++)
+    for (; *text != '\0'; text++)
         hash = (hash ^ (guint8)*text) * G_GUINT64_CONSTANT(0x100000001b3);
     return hash;
 }
@@ -89,7 +89,7 @@ drop_waiting(SpokeCaller *self)
 {
     Waiting *waiting;
 
-    while ((waiting = g_queue_pop_head(&self->waiting))) {
+    while ((waiting = g_queue_pop_head(&self->waiting)) != NULL) {
         waiting->free_data(waiting->user_data);
         g_free(waiting);
     }
@@ -197,14 +197,14 @@ stamp(SpokeCaller *self, const Credentials *credentials)
     gboolean found =
         credentials->has_uid &&
         spoke_process_read((pid_t)credentials->pid, credentials->uid, credentials->pidfd, &process);
-    if (process.unit) {
+    if (process.unit != NULL) {
         app = g_strdup(process.unit);
         flow = g_strdup(process.unit);
     } else if (found) {
         app = g_strconcat(user, "/", process.comm, NULL);
         flow = g_strdup_printf("%u:%" G_GUINT64_FORMAT, credentials->pid, process.start_time);
     } else {
-        app = user ? g_strconcat(user, "/unknown", NULL) : g_strdup("unknown");
+        app = user != NULL ? g_strconcat(user, "/unknown", NULL) : g_strdup("unknown");
         flow = g_strdup(self->name);
     }
 
@@ -217,7 +217,7 @@ run_waiting(SpokeCaller *self)
 {
     Waiting *waiting;
 
-    while ((waiting = g_queue_pop_head(&self->waiting))) {
+    while ((waiting = g_queue_pop_head(&self->waiting)) != NULL) {
         waiting->func(self, waiting->user_data);
         g_free(waiting);
     }
@@ -276,7 +276,7 @@ find_idle(SpokeCallers *self)
         SpokeCaller *caller = value;
         if (!caller->is_known || caller->is_held || caller->calls > 0)
             continue;
-        if (!idle || caller->last_use < idle->last_use)
+        if (idle == NULL || caller->last_use < idle->last_use)
             idle = caller;
     }
     return idle;
@@ -289,7 +289,7 @@ make_room(SpokeCallers *self, GError **error)
         return TRUE;
 
     SpokeCaller *idle = find_idle(self);
-    if (!idle) {
+    if (idle == NULL) {
         g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_LIMIT_REACHED,
                     "%u programs are being served already, which is the limit", SPOKE_CALLERS_MAX);
         return FALSE;
@@ -331,7 +331,7 @@ spoke_callers_free(SpokeCallers *callers)
     GHashTableIter iter;
     gpointer value;
 
-    if (!callers)
+    if (callers == NULL)
         return;
     g_hash_table_iter_init(&iter, callers->by_name);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
@@ -349,7 +349,7 @@ spoke_callers_get(SpokeCallers *callers, const char *name, GError **error)
 {
     SpokeCaller *caller = g_hash_table_lookup(callers->by_name, name);
 
-    if (!caller) {
+    if (caller == NULL) {
         if (!make_room(callers, error))
             return NULL;
         caller = caller_new(callers, name);
@@ -391,7 +391,7 @@ spoke_caller_ref(SpokeCaller *caller)
 void
 spoke_caller_unref(SpokeCaller *caller)
 {
-    if (!caller || --caller->ref_count > 0)
+    if (caller == NULL || --caller->ref_count > 0)
         return;
     sd_bus_slot_unref(caller->match_slot);
     sd_bus_slot_unref(caller->lookup_slot);
@@ -460,7 +460,7 @@ spoke_caller_get_name(SpokeCaller *caller)
 gboolean
 spoke_caller_get_uid(SpokeCaller *caller, uid_t *ret_uid)
 {
-    if (!caller->user)
+    if (caller->user == NULL)
         return FALSE;
     *ret_uid = caller->uid;
     return TRUE;

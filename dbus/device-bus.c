@@ -103,7 +103,7 @@ static void
 on_settled(SpokeDevice *device, guint64 id, const char *notify, SpokeOutcome outcome,
            const char *detail, gpointer user_data)
 {
-    if (notify)
+    if (notify != NULL)
         spoke_device_emit_settled(user_data, id, notify, outcome, detail);
 }
 
@@ -167,7 +167,7 @@ spoke_device_bus_new(sd_bus *bus, SpokeCallers *callers, SpokeDevice *device,
 void
 spoke_device_bus_free(SpokeDeviceBus *device_bus)
 {
-    if (!device_bus)
+    if (device_bus == NULL)
         return;
     g_clear_handle_id(&device_bus->idle_id, g_source_remove);
     sd_bus_slot_unref(device_bus->slot);

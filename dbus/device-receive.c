@@ -140,7 +140,7 @@ read_receive(sd_bus_message *m, GError **error)
 static gboolean
 check_presence(SpokeCaller *caller, GError **error)
 {
-    if (spoke_caller_get_user(caller) && spoke_caller_hold(caller))
+    if (spoke_caller_get_user(caller) != NULL && spoke_caller_hold(caller))
         return TRUE;
 
     g_set_error_literal(error, SPOKE_ERROR, SPOKE_ERROR_NOT_PERMITTED,
@@ -186,12 +186,12 @@ on_received(const SpokeDelivered *delivered, const GError *error, gpointer user_
 {
     SpokeCall *call = user_data;
 
-    if (error) {
+    if (error != NULL) {
         spoke_call_fail(call, error);
         return;
     }
     sd_bus_message *reply = spoke_call_new_reply(call);
-    spoke_call_send_reply(call, reply, reply ? spoke_message_write(reply, delivered) : 0);
+    spoke_call_send_reply(call, reply, reply != NULL ? spoke_message_write(reply, delivered) : 0);
 }
 
 static void
@@ -215,7 +215,7 @@ on_settled(const GError *error, gpointer user_data)
 {
     SpokeCall *call = user_data;
 
-    if (error)
+    if (error != NULL)
         spoke_call_fail(call, error);
     else
         spoke_call_answer(call, "");
@@ -253,7 +253,7 @@ method_settle(sd_bus_message *m, SpokeDeviceBus *self, SpokeSettle how, sd_bus_e
         return spoke_error_to_bus(error, ret_error);
     }
     SpokeCall *call = spoke_call_new(m, self->callers, 0, &error);
-    if (!call)
+    if (call == NULL)
         return spoke_error_to_bus(error, ret_error);
 
     SettleRequest *request = g_new(SettleRequest, 1);
@@ -269,10 +269,10 @@ spoke_device_method_subscribe(sd_bus_message *m, void *userdata, sd_bus_error *r
     g_autoptr(GError) error = NULL;
     g_autoptr(SubscribeRequest) request = read_subscribe(m, &error);
 
-    if (!request)
+    if (request == NULL)
         return spoke_error_to_bus(error, ret_error);
     SpokeCall *call = spoke_call_new(m, self->callers, 0, &error);
-    if (!call)
+    if (call == NULL)
         return spoke_error_to_bus(error, ret_error);
 
     spoke_call_start(call, subscribe, self, g_steal_pointer(&request),
@@ -291,7 +291,7 @@ spoke_device_method_unsubscribe(sd_bus_message *m, void *userdata, sd_bus_error 
     if (r < 0)
         return r;
     SpokeCall *call = spoke_call_new(m, self->callers, 0, &error);
-    if (!call)
+    if (call == NULL)
         return spoke_error_to_bus(error, ret_error);
 
     spoke_call_start(call, unsubscribe, self, GUINT_TO_POINTER(subscription), NULL);
@@ -305,10 +305,10 @@ spoke_device_method_receive(sd_bus_message *m, void *userdata, sd_bus_error *ret
     g_autoptr(GError) error = NULL;
     g_autoptr(ReceiveRequest) request = read_receive(m, &error);
 
-    if (!request)
+    if (request == NULL)
         return spoke_error_to_bus(error, ret_error);
     SpokeCall *call = spoke_call_new(m, self->callers, 0, &error);
-    if (!call)
+    if (call == NULL)
         return spoke_error_to_bus(error, ret_error);
 
     spoke_call_start(call, receive, self, g_steal_pointer(&request),

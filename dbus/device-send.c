@@ -27,7 +27,7 @@ on_put(const guint64 *ids, guint n, const GError *error, gpointer user_data)
 {
     SpokeCall *call = user_data;
 
-    if (error)
+    if (error != NULL)
         spoke_call_fail(call, error);
     else
         spoke_call_answer(call, "t", (uint64_t)ids[0]);
@@ -39,12 +39,12 @@ on_batch_put(const guint64 *ids, guint n, const GError *error, gpointer user_dat
     SpokeCall *call = user_data;
     int r = 0;
 
-    if (error) {
+    if (error != NULL) {
         spoke_call_fail(call, error);
         return;
     }
     sd_bus_message *reply = spoke_call_new_reply(call);
-    if (reply)
+    if (reply != NULL)
         r = sd_bus_message_append_array(reply, 't', ids, n * sizeof *ids);
     spoke_call_send_reply(call, reply, r);
 }
@@ -82,10 +82,10 @@ send_one(sd_bus_message *m, SpokeDeviceBus *self, SpokeBodyType type, sd_bus_err
     g_autoptr(SpokeMessage) message =
         spoke_message_reader_read(self->reader, m, type, g_get_real_time(), &error);
 
-    if (!message)
+    if (message == NULL)
         return spoke_error_to_bus(error, ret_error);
     SpokeCall *call = spoke_call_new(m, self->callers, spoke_message_cost(message), &error);
-    if (!call)
+    if (call == NULL)
         return spoke_error_to_bus(error, ret_error);
 
     spoke_call_start(call, put_message, self, g_steal_pointer(&message),
@@ -129,12 +129,12 @@ spoke_device_method_send_batch(sd_bus_message *m, void *userdata, sd_bus_error *
         spoke_message_reader_read_batch(self->reader, m, g_get_real_time(), &error);
     size_t bytes = 0;
 
-    if (!messages)
+    if (messages == NULL)
         return spoke_error_to_bus(error, ret_error);
     for (guint i = 0; i < messages->len; i++)
         bytes += spoke_message_cost(messages->pdata[i]);
     SpokeCall *call = spoke_call_new(m, self->callers, bytes, &error);
-    if (!call)
+    if (call == NULL)
         return spoke_error_to_bus(error, ret_error);
 
     spoke_call_start(call, put_batch, self, g_steal_pointer(&messages),
@@ -153,7 +153,7 @@ spoke_device_method_flush(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
     if (r < 0)
         return r;
     SpokeCall *call = spoke_call_new(m, self->callers, 0, &error);
-    if (!call)
+    if (call == NULL)
         return spoke_error_to_bus(error, ret_error);
 
     gint64 *timeout_usec = g_new(gint64, 1);
@@ -169,7 +169,7 @@ spoke_device_emit_settled(SpokeDeviceBus *self, guint64 id, const char *notify,
     g_autoptr(sd_bus_message) signal = NULL;
     const char *name = spoke_message_notify_name(notify, self->bus_id);
 
-    if (!name)
+    if (name == NULL)
         return; /* asked for on a bus that is no more */
     int r = sd_bus_message_new_signal(self->bus, &signal, self->path, SPOKE_DEVICE_INTERFACE,
                                       "Settled");

@@ -39,7 +39,7 @@ get_state(SpokeManagerBus *self)
 {
     SpokeConnection *connection = get_connection(self);
 
-    return connection ? spoke_connection_get_state(connection) : SPOKE_CONNECTION_OFFLINE;
+    return connection != NULL ? spoke_connection_get_state(connection) : SPOKE_CONNECTION_OFFLINE;
 }
 
 static const char *
@@ -47,7 +47,7 @@ get_transport(SpokeManagerBus *self)
 {
     SpokeConnection *connection = get_connection(self);
 
-    return connection ? spoke_connection_get_transport(connection) : "";
+    return connection != NULL ? spoke_connection_get_transport(connection) : "";
 }
 
 static const char *
@@ -100,7 +100,7 @@ method_get_device(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
     if (r < 0)
         return r;
     SpokeDeviceBus *device_bus = find_device(self, name);
-    if (!device_bus) {
+    if (device_bus == NULL) {
         g_autofree char *quote = spoke_error_quote(name);
         g_set_error(&error, SPOKE_ERROR, SPOKE_ERROR_NO_SUCH_DEVICE,
                     "There is no device \"%s\", ListDevices names those there are", quote);
@@ -135,7 +135,7 @@ method_reload(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
     g_autoptr(GError) error = NULL;
 
     SpokeCall *call = spoke_call_new(m, self->callers, 0, &error);
-    if (!call)
+    if (call == NULL)
         return spoke_error_to_bus(error, ret_error);
     spoke_call_start(call, reload, self, NULL, NULL);
     return 1; /* reload() answers */
@@ -272,7 +272,7 @@ spoke_manager_bus_new(sd_bus *bus, const SpokeManagerEvents *events, gpointer us
 void
 spoke_manager_bus_free(SpokeManagerBus *manager)
 {
-    if (!manager)
+    if (manager == NULL)
         return;
     /* Calls that wait for a look-up belong to the devices' objects: they go first. */
     g_clear_pointer(&manager->callers, spoke_callers_free);
@@ -291,7 +291,7 @@ spoke_manager_bus_add_device(SpokeManagerBus *manager, SpokeDevice *device, GErr
     SpokeDeviceBus *device_bus = spoke_device_bus_new(manager->bus, manager->callers, device,
                                                       on_device_changed, manager, error);
 
-    if (!device_bus)
+    if (device_bus == NULL)
         return FALSE;
     g_ptr_array_add(manager->devices, device_bus);
     remember(manager);

@@ -126,7 +126,7 @@ read_choice(sd_bus_message *m, const SpokeOption *option, SpokeOptionValue *valu
     if (sd_bus_message_read_basic(m, 's', &value->text) < 0)
         return spoke_error_set_malformed(error);
 
-    for (guint i = 0; option->choices[i]; i++) {
+    for (guint i = 0; option->choices[i] != NULL; i++) {
         if (g_str_equal(value->text, option->choices[i])) {
             value->number = i;
             return TRUE;
@@ -166,7 +166,8 @@ static gboolean
 has_type(const SpokeOption *option, const char *signature)
 {
     if (option->type == SPOKE_OPTION_NUMBER)
-        return signature[0] != '\0' && signature[1] == '\0' && strchr(INTEGER_TYPES, signature[0]);
+        return signature[0] != '\0' && signature[1] == '\0' &&
+               strchr(INTEGER_TYPES, signature[0]) != NULL;
     return g_str_equal(signature, type_codes[option->type]);
 }
 

@@ -32,25 +32,25 @@ static gboolean
 read_stat(pid_t pid, char **ret_comm, guint64 *ret_start_time)
 {
     g_autofree char *stat = read_proc(pid, "stat");
-    if (!stat)
+    if (stat == NULL)
         return FALSE;
 
     char *begin = strchr(stat, '(');
     char *end = strrchr(stat, ')');
-    if (!begin || !end || end < begin || end[1] != ' ')
+    if (begin == NULL || end == NULL || end < begin || end[1] != ' ')
         return FALSE;
 
     const char *field = end + 2; /* field 3 */
-    for (guint i = 3; field && i < 22; i++) {
+    for (guint i = 3; field != NULL && i < 22; i++) {
         field = strchr(field, ' ');
-        if (field)
+        if (field != NULL)
             field++;
     }
-    if (!field)
+    if (field == NULL)
         return FALSE;
 
     *ret_start_time = g_ascii_strtoull(field, NULL, 10);
-    if (ret_comm)
+    if (ret_comm != NULL)
         *ret_comm = g_strndup(begin + 1, (gsize)(end - begin - 1));
     return TRUE;
 }
@@ -60,10 +60,11 @@ static gboolean
 is_owned_by(pid_t pid, uid_t uid)
 {
     g_autofree char *status = read_proc(pid, "status");
-    const char *line = status ? strstr(status, "\nUid:") : NULL;
+    const char *line = status != NULL ? strstr(status, "\nUid:") : NULL;
     guint uids[4];
 
-    if (!line || sscanf(line + 5, "%u %u %u %u", &uids[0], &uids[1], &uids[2], &uids[3]) != 4)
+    if (line == NULL ||
+        sscanf(line + 5, "%u %u %u %u", &uids[0], &uids[1], &uids[2], &uids[3]) != 4)
         return FALSE;
     for (guint i = 0; i < G_N_ELEMENTS(uids); i++) {
         if (uids[i] == uid || uids[i] == OVERFLOW_UID)
@@ -90,7 +91,7 @@ read_unit(pid_t pid)
 static void
 make_printable(char *comm)
 {
-    for (char *c = comm; *c; c++) {
+    for (char *c = comm; *c != '\0'; c++) {
         if (!g_ascii_isgraph(*c) || *c == '/')
             *c = '_';
     }
@@ -132,14 +133,14 @@ spoke_process_format_user(uid_t uid)
     FILE *passwd = fopen("/etc/passwd", "re");
     char *name = NULL;
 
-    while (passwd && !name) {
+    while (passwd != NULL && name == NULL) {
         const struct passwd *entry = fgetpwent(passwd);
-        if (!entry)
+        if (entry == NULL)
             break;
         if (entry->pw_uid == uid)
             name = g_strdup(entry->pw_name);
     }
-    if (passwd)
+    if (passwd != NULL)
         (void)fclose(passwd);
-    return name ? name : g_strdup_printf("%u", uid);
+    return name != NULL ? name : g_strdup_printf("%u", uid);
 }
