@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/connection-private.h"
 
-#include <gio/gio.h>
-
 #include "daemon/deadlines.h"
 #include "daemon/events.h"
 #include "daemon/flow.h"
 #include "daemon/login.h"
 #include "daemon/module.h"
+
+#include <gio/gio.h>
 
 /*
  * The states that are shown:

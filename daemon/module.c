@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/module.h"
 
-#include <gmodule.h>
-
 #include "daemon/error.h"
+
+#include <gmodule.h>
 
 static const SpokeTransportModule *
 find_table(GModule *module, const char *path, GError **error)

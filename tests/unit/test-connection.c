@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <string.h>
-
 #include "daemon/connection-private.h"
 #include "tests/unit/fake-clock.h"
 #include "tests/unit/fake-outbox.h"
 #include "tests/unit/fake-transport.h"
+
+#include <string.h>
 
 /*
  * The connection between a transport, an outbox and clocks that the test has in its hand.

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <string.h>
-
 #include "daemon/properties.h"
 #include "daemon/transports/mqtt/bag.h"
 #include "daemon/transports/mqtt/topic.h"
 #include "daemon/transports/mqtt/utc.h"
+
+#include <string.h>
 
 /*
  * What MQTT carries in its topics: names, bags, times. The expected texts are those of

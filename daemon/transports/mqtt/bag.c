@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/transports/mqtt/bag.h"
 
-#include <string.h>
-
 #include "daemon/properties.h"
 #include "daemon/transports/mqtt/utc.h"
+
+#include <string.h>
 
 /*
  * Encoding runs once per message sent, so it makes room for the worst case first and then writes

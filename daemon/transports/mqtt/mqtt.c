@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/transport.h"
 
-#include <gmodule.h>
-#include <string.h>
-
 #include "daemon/transports/mqtt/bag.h"
 #include "daemon/transports/mqtt/paho-client.h"
 #include "daemon/transports/mqtt/topic.h"
+
+#include <gmodule.h>
+#include <string.h>
 
 /*
  * MQTT 3.1.1 over TLS, as IoT Hub speaks it: one identity per connection, whose login is the

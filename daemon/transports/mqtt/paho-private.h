@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <MQTTAsync.h>
-#include <pthread.h>
-
 #include "daemon/transports/mqtt/paho-client.h"
 #include "daemon/transports/mqtt/paho-tls.h"
 #include "daemon/transports/mqtt/paho-worker.h"
+
+#include <MQTTAsync.h>
+#include <pthread.h>
 
 /*
  * What the two sides of a client share: paho-client.c, all of which runs on the main loop, and

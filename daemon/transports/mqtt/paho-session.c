@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/transports/mqtt/paho-private.h"
 
+#include "daemon/transports/mqtt/bag.h"
+#include "daemon/transports/mqtt/reach.h"
+#include "daemon/transports/mqtt/topic.h"
+
 #include <errno.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "daemon/transports/mqtt/bag.h"
-#include "daemon/transports/mqtt/reach.h"
-#include "daemon/transports/mqtt/topic.h"
 
 /*
  * A client's session with the hub, seen from the threads: tasks on our worker's, callbacks on
