@@ -37,6 +37,8 @@ typedef struct {
     gint64 default_ttl_usec; /* for messages without their own; 0 = no end */
 } SpokeOutboxOptions;
 
+/* ready() and empty() come from the main loop; settled() also from within _put(), _take() and
+ * _settle(). */
 typedef struct {
     /* spoke_outbox_take() has become able to return something. Called once per such change. */
     void (*ready)(gpointer user_data);
@@ -70,12 +72,14 @@ void spoke_outbox_set_options(SpokeOutbox *outbox, const SpokeOutboxOptions *opt
 /**
  * spoke_outbox_put:
  * @messages: (array length=n): the outbox takes references of its own
- * @done: called once, from the main loop, never before this returns
+ * @done: (nullable): called once, from the main loop, never before this returns
  *
  * Accepts all or none. Messages of one put have the same durability class or the strictest of
  * them applies to the answer.
  *
- * Errors (at once, @done is not called): SPOKE_ERROR_QUEUE_FULL, with value and limit
+ * Errors (at once, @done is not called): SPOKE_ERROR_QUEUE_FULL, with value and limit; also when 16
+ * MiB wait for the disk already. With drop-oldest the queue may be over its limit for as long as it
+ * takes the writer to drop.
  */
 gboolean spoke_outbox_put(SpokeOutbox *outbox, SpokeMessage **messages, guint n, SpokePutFunc done,
                           gpointer user_data, GError **error);
@@ -97,8 +101,8 @@ guint spoke_outbox_take(SpokeOutbox *outbox, SpokeMessage **ret_messages, guint 
 void spoke_outbox_settle(SpokeOutbox *outbox, SpokeMessage *message, SpokeOutcome outcome,
                          const char *detail);
 
-/* Not known to have arrived: these go first, in their old order, at the next _take(). Consumes the
- * references. */
+/* Not known to have arrived: these go first in their lane, in their old order, at the next _take().
+ * Consumes the references. */
 void spoke_outbox_give_back(SpokeOutbox *outbox, SpokeMessage **messages, guint n);
 
 guint64 spoke_outbox_get_messages(SpokeOutbox *outbox); /* accepted, not settled */

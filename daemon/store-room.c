@@ -10,7 +10,7 @@
 #define LOG_RESERVE_BYTES     ((off_t)2 * LOG_PAGES_MAX * SPOKE_STORE_PAGE_BYTES)
 #define RESERVE_STEP_PAGES    256
 #define LARGE_FILE_PAGES      4096 /* 16 MiB: smaller files are left alone */
-#define SHRINK_USED_PAGES_MAX 1024 /* 4 MiB are written anew in a few milliseconds */
+#define SHRINK_USED_PAGES_MAX 256  /* 1 MiB is written anew in a few milliseconds */
 
 static int
 on_commit(void *user_data, sqlite3 *db, const char *schema, int log_pages)
