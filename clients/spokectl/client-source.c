@@ -12,6 +12,7 @@ typedef struct {
     GSource source;
     SpokeClient *client; /* borrowed, outlives us */
     GPollFD poll;
+    gint64 due_usec; /* G_MAXINT64: never */
 } ClientSource;
 
 static gboolean
@@ -25,15 +26,22 @@ prepare(GSource *source, gint *timeout)
     if (events < 0 || spoke_client_get_timeout(self->client, &due_usec) < 0)
         return TRUE; /* dispatch() finds out what is wrong */
 
+    /* Not g_source_set_ready_time(): it wakes the loop, which we are in. */
     self->poll.events = (gushort)events;
-    g_source_set_ready_time(source, due_usec > G_MAXINT64 ? -1 : (gint64)due_usec);
-    return FALSE;
+    self->due_usec = (gint64)MIN(due_usec, (guint64)G_MAXINT64);
+    if (self->due_usec == G_MAXINT64)
+        return FALSE;
+    gint64 left_msec = (self->due_usec - g_source_get_time(source) + 999) / 1000;
+    *timeout = (gint)CLAMP(left_msec, 0, G_MAXINT);
+    return left_msec <= 0;
 }
 
 static gboolean
 check(GSource *source)
 {
-    return ((ClientSource *)source)->poll.revents != 0;
+    ClientSource *self = (ClientSource *)source;
+
+    return self->poll.revents != 0 || g_source_get_time(source) >= self->due_usec;
 }
 
 static gboolean
@@ -59,6 +67,7 @@ spoke_client_source_attach(SpokeClient *client, SpokeLostFunc lost, gpointer use
     ClientSource *self = (ClientSource *)source;
 
     self->client = client;
+    self->due_usec = G_MAXINT64;
     self->poll.fd = spoke_client_get_fd(client);
     g_source_add_poll(source, &self->poll);
     g_source_set_callback(source, (GSourceFunc)(void *)lost, user_data, NULL);
