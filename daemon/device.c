@@ -219,7 +219,8 @@ connection_options(SpokeDevice *self, const SpokeConfig *config)
     };
 }
 
-/* Takes @clock over, also on error. */
+/* The queues go by who the messages are from and for, not by our name for it: a configuration that
+ * is pointed at another hub or device finds them empty. Takes @clock over, also on error. */
 static gboolean
 open_queues(SpokeDevice *self, SpokeSpool *spool, const SpokeConfig *config, SpokeClock *clock,
             GError **error)
@@ -227,9 +228,9 @@ open_queues(SpokeDevice *self, SpokeSpool *spool, const SpokeConfig *config, Spo
     SpokeInbox *inbox = NULL;
 
     self->outbox =
-        spoke_outbox_open(spool, self->name, &config->outbox, &outbox_events, self, error);
+        spoke_outbox_open(spool, self->identity->key, &config->outbox, &outbox_events, self, error);
     if (self->outbox != NULL)
-        inbox = spoke_inbox_open(spool, self->name, error);
+        inbox = spoke_inbox_open(spool, self->identity->key, error);
     if (inbox == NULL) {
         clock->free(clock);
         return FALSE;

@@ -19,8 +19,8 @@ typedef struct {
                     gpointer user_data);
 } SpokeDeviceEvents;
 
-/* Opens outbox and inbox in @spool (borrowed, outlives us), makes its connection. Start-up, blocks.
- */
+/* Opens the identity's outbox and inbox in @spool (borrowed, outlives us), makes its connection.
+ * Start-up, blocks. */
 SpokeDevice *spoke_device_new(SpokeSpool *spool, const char *name, const SpokeConfig *config,
                               const char *transport_dir, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void spoke_device_free(SpokeDevice *device);

@@ -21,6 +21,7 @@
 #define EVENT_SPOOL_CORRUPT   "d494fe8cb7b646e18bc2039bdf9b8112"
 #define EVENT_SPOOL_FULL      "fbc9e3b6ff184521870770a4b1afe73d"
 #define EVENT_SPOOL_FAILED    "eea26857d89f41c8aa92e603d34992c5"
+#define EVENT_STRANGERS       "c544df0acdae409fb5c6594905f216a9"
 #define EVENT_DEAD_LETTER     "3b11681277234333a321299e4ac47e65"
 #define EVENT_RECEIVE_PAUSED  "5b84060a556a49f8b3a3f2243c279364"
 #define EVENT_CLOCK_UNSET     "8d105e2fe7f344af84ee3cdc851b58ca"
@@ -189,6 +190,21 @@ spoke_event_spool_failed(const char *text)
     g_autofree char *line = g_strdup_printf("The message store failed: %s", text);
 
     spoke_log_entry(LOG_ERR, EVENT_SPOOL_FAILED, line, "SPOKE_DETAIL", text, NULL);
+}
+
+void
+spoke_event_strangers(const char *identity, guint64 queued, guint64 received)
+{
+    g_autofree char *queued_text = number(queued);
+    g_autofree char *received_text = number(received);
+    g_autofree char *text =
+        g_strdup_printf("The message store holds messages of another identity, %s: %s to send and "
+                        "%s received; they wait there until spoked is started as that one again",
+                        identity, queued_text, received_text);
+
+    spoke_log_entry(LOG_WARNING, EVENT_STRANGERS, text, "SPOKE_IDENTITY", identity,
+                    "SPOKE_QUEUED_MESSAGES", queued_text, "SPOKE_RECEIVED_MESSAGES", received_text,
+                    NULL);
 }
 
 void

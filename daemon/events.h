@@ -22,6 +22,8 @@ void spoke_event_config_rejected(const char *text);
 void spoke_event_spool_corrupt(const char *set_aside, guint64 saved, guint64 lost);
 void spoke_event_spool_full(gboolean full);
 void spoke_event_spool_failed(const char *text);
+/* Start-up found messages of an identity that is not served; see strangers.h. */
+void spoke_event_strangers(const char *identity, guint64 queued, guint64 received);
 void spoke_event_dead_letter(guint64 id, const char *reason, guint delivery_count);
 void spoke_event_receive_paused(SpokePause pause);
 void spoke_event_clock_unset(void);

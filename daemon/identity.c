@@ -10,6 +10,16 @@
  * than here, where an existing device would be locked out. */
 #define ID_PUNCTUATION "-.+%_#*?!(),=@$':"
 
+/* Host names know no case, ids do. None of the parts has a slash in it. */
+static char *
+make_key(const SpokeIdentity *identity)
+{
+    g_autofree char *hub = g_ascii_strdown(identity->hub, -1);
+
+    return g_strconcat(hub, "/", identity->device_id, identity->module_id != NULL ? "/" : NULL,
+                       identity->module_id, NULL);
+}
+
 SpokeIdentity *
 spoke_identity_new(const char *name, const char *hub, const char *device_id, const char *module_id)
 {
@@ -22,6 +32,7 @@ spoke_identity_new(const char *name, const char *hub, const char *device_id, con
     identity->hub = g_strdup(hub);
     identity->device_id = g_strdup(device_id);
     identity->module_id = g_strdup(module_id);
+    identity->key = make_key(identity);
     return identity;
 }
 
@@ -44,6 +55,7 @@ spoke_identity_unref(SpokeIdentity *identity)
     g_free(identity->hub);
     g_free(identity->device_id);
     g_free(identity->module_id);
+    g_free(identity->key);
     g_free(identity);
 }
 

@@ -13,6 +13,7 @@ typedef struct {
     char *hub;       /* HostName: SAS audience, MQTT username */
     char *device_id; /* 1 to 128 characters. Source: iot-hub-protocol.md, 1.1 */
     char *module_id; /* NULL for a device */
+    char *key;       /* "hub/device" or "hub/device/module": what its queues go by in the spool */
 } SpokeIdentity;
 
 SpokeIdentity *spoke_identity_new(const char *name, const char *hub, const char *device_id,

@@ -6,6 +6,7 @@
 #include "daemon/lock.h"
 #include "daemon/log.h"
 #include "daemon/spool.h"
+#include "daemon/strangers.h"
 #include "dbus/bus-source.h"
 #include "dbus/manager-bus.h"
 
@@ -248,6 +249,12 @@ on_spool_failed(const char *text, gpointer user_data)
     spoke_event_spool_failed(text);
 }
 
+static void
+on_stranger(const char *identity, guint64 queued, guint64 received, gpointer user_data)
+{
+    spoke_event_strangers(identity, queued, received);
+}
+
 static const SpokeSpoolEvents spool_events = {
     .corrupt = on_spool_corrupt,
     .full = on_spool_full,
@@ -332,7 +339,9 @@ open_state(Daemon *self, int *ret_status, GError **error)
         return FALSE;
     self->device =
         spoke_device_new(self->spool, "self", self->config, self->arguments.transport_dir, error);
-    return self->device != NULL;
+    return self->device != NULL &&
+           spoke_strangers_find(self->spool, spoke_device_get_identity(self->device)->key,
+                                on_stranger, NULL, error);
 }
 
 static int

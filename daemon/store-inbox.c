@@ -92,3 +92,16 @@ spoke_store_read_inbox(SpokeStore *store, guint identity, guint64 *after, GArray
     g_propagate_error(error, g_steal_pointer(&local_error));
     return FALSE;
 }
+
+gboolean
+spoke_store_count_inbox(SpokeStore *store, guint identity, guint64 *ret_count, GError **error)
+{
+    sqlite3_stmt *row = spoke_store_get_statement(store, SPOKE_STATEMENT_COUNT_INBOX);
+
+    spoke_store_bind_span(row, &(SpokeStoreSpan){identity, INBOX_LANE, 0, SPOKE_ID_MAX});
+    gboolean is_read = spoke_store_next_row(store, row, error);
+    if (is_read)
+        *ret_count = (guint64)sqlite3_column_int64(row, 0);
+    sqlite3_reset(row);
+    return is_read;
+}

@@ -21,6 +21,8 @@ gboolean spoke_store_delete_inbox(SpokeStore *store, guint identity, guint64 id,
  * @damaged (of guint64) gets the ids of rows that make no sense. At the end nothing is added. */
 gboolean spoke_store_read_inbox(SpokeStore *store, guint identity, guint64 *after, GArray *arrivals,
                                 GArray *damaged, GError **error);
+gboolean spoke_store_count_inbox(SpokeStore *store, guint identity, guint64 *ret_count,
+                                 GError **error);
 
 /* The row of SPOKE_STATEMENT_READ_INBOX; FALSE if it makes no sense. */
 gboolean spoke_store_parse_inbox(sqlite3_stmt *row, SpokeStoreArrival *ret_arrival);

@@ -73,6 +73,7 @@ const char *const spoke_statements[SPOKE_N_STATEMENTS] = {
     [SPOKE_STATEMENT_READ_INBOX] = "SELECT place, received, expiry, delivery_count, dead, system,"
                                    " properties, body FROM inbox WHERE place BETWEEN ?1 AND ?2"
                                    " ORDER BY place",
+    [SPOKE_STATEMENT_COUNT_INBOX] = "SELECT count(*) FROM inbox WHERE place BETWEEN ?1 AND ?2",
 };
 
 gboolean

@@ -49,6 +49,12 @@ disk_open_spool(Disk *disk)
     return disk->spool;
 }
 
+SpokeSpool *
+disk_get_spool(Disk *disk)
+{
+    return disk->spool;
+}
+
 SpokeInbox *
 disk_open_inbox(Disk *disk)
 {

@@ -19,6 +19,7 @@ void disk_close(Disk *disk);
 
 /* disk-spool.c only: the spool itself, for who opens more than an inbox; disk_close() closes it. */
 SpokeSpool *disk_open_spool(Disk *disk);
+SpokeSpool *disk_get_spool(Disk *disk); /* the open one. (transfer none) */
 
 /* disk-fake.c only. */
 void disk_hold(Disk *disk, gboolean hold);     /* commits wait for disk_commit() */

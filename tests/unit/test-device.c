@@ -4,6 +4,7 @@
 #include "daemon/device-private.h"
 #include "daemon/error.h"
 #include "daemon/properties.h"
+#include "daemon/strangers.h"
 #include "tests/unit/disk.h"
 #include "tests/unit/fake-clock.h"
 #include "tests/unit/fake-transport.h"
@@ -258,6 +259,31 @@ test_send_waits_for_connection_over_restart(Fixture *fixture, gconstpointer data
     wait_until(fixture->hub->sent->len == 1);
 
     g_assert_cmpstr(sent_id(fixture, 0), ==, "m1");
+}
+
+static void
+switch_identity(Fixture *fixture, const char *connection_string)
+{
+    free_device(fixture);
+    g_clear_pointer(&fixture->config, spoke_config_free);
+    fixture->config = make_config(connection_string);
+    make_device(fixture);
+}
+
+static void
+test_send_does_not_go_under_another_identity(Fixture *fixture, gconstpointer data)
+{
+    send_one(fixture, "m1");
+
+    switch_identity(fixture, "HostName=hub.example;DeviceId=dev2;" KEY);
+    g_assert_cmpuint(spoke_outbox_get_messages(spoke_device_get_outbox(fixture->device)), ==, 0);
+    switch_identity(fixture, "HostName=other.example;DeviceId=dev1;" KEY);
+    g_assert_cmpuint(spoke_outbox_get_messages(spoke_device_get_outbox(fixture->device)), ==, 0);
+    switch_identity(fixture, "HostName=hub.example;DeviceId=dev1;ModuleId=m;" KEY);
+    g_assert_cmpuint(spoke_outbox_get_messages(spoke_device_get_outbox(fixture->device)), ==, 0);
+
+    switch_identity(fixture, "HostName=HUB.example;DeviceId=dev1;" KEY);
+    g_assert_cmpuint(spoke_outbox_get_messages(spoke_device_get_outbox(fixture->device)), ==, 1);
 }
 
 static void
@@ -525,6 +551,56 @@ test_stop_without_connection_ends_at_once(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(fixture->flushed, ==, 1);
 }
 
+/* Messages of an identity that is not served */
+
+static void
+on_stranger(const char *identity, guint64 queued, guint64 received, gpointer user_data)
+{
+    g_ptr_array_add(user_data, g_strdup_printf("%s %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT,
+                                               identity, queued, received));
+}
+
+static GPtrArray *
+find_strangers(Fixture *fixture)
+{
+    GPtrArray *found = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GError) error = NULL;
+    gboolean ok = spoke_strangers_find(disk_get_spool(fixture->disk),
+                                       spoke_device_get_identity(fixture->device)->key, on_stranger,
+                                       found, &error);
+
+    g_assert_no_error(error);
+    g_assert_true(ok);
+    return found;
+}
+
+static void
+test_strangers_are_found(Fixture *fixture, gconstpointer data)
+{
+    log_in(fixture);
+    arrive(fixture, 1, 1);
+    wait_until(fixture->hub->verdicts->len == 1);
+    send_one(fixture, "m1");
+    send_one(fixture, "m2");
+
+    switch_identity(fixture, "HostName=hub.example;DeviceId=dev2;" KEY);
+    g_autoptr(GPtrArray) found = find_strangers(fixture);
+
+    g_assert_cmpuint(found->len, ==, 1);
+    g_assert_cmpstr(found->pdata[0], ==, "hub.example/dev1 2 1");
+}
+
+static void
+test_strangers_are_not_those_with_nothing(Fixture *fixture, gconstpointer data)
+{
+    switch_identity(fixture, "HostName=hub.example;DeviceId=dev2;" KEY);
+    send_one(fixture, "m1");
+
+    g_autoptr(GPtrArray) found = find_strangers(fixture);
+
+    g_assert_cmpuint(found->len, ==, 0);
+}
+
 static void
 add(const char *path, void (*test)(Fixture *fixture, gconstpointer data))
 {
@@ -538,6 +614,8 @@ main(int argc, char **argv)
     add("/device/send/reaches-hub", test_send_reaches_hub);
     add("/device/send/waits-for-connection-over-restart",
         test_send_waits_for_connection_over_restart);
+    add("/device/send/does-not-go-under-another-identity",
+        test_send_does_not_go_under_another_identity);
     add("/device/send/names-bad-message", test_send_names_bad_message);
     add("/device/flush/answers-when-nothing-is-queued", test_flush_answers_when_nothing_is_queued);
     add("/device/flush/waits-until-hub-has-all", test_flush_waits_until_hub_has_all);
@@ -555,5 +633,7 @@ main(int argc, char **argv)
     add("/device/reconfigure/applies", test_reconfigure_applies);
     add("/device/stop/drains-and-refuses", test_stop_drains_and_refuses);
     add("/device/stop/without-connection-ends-at-once", test_stop_without_connection_ends_at_once);
+    add("/strangers/find/lists-them", test_strangers_are_found);
+    add("/strangers/find/leaves-out-those-with-nothing", test_strangers_are_not_those_with_nothing);
     return g_test_run();
 }

@@ -26,6 +26,16 @@ test_new_without_module(void)
 }
 
 static void
+test_key_folds_case_of_hub_alone(void)
+{
+    g_autoptr(SpokeIdentity) device = spoke_identity_new("self", "Hub.Test", "Dev", NULL);
+    g_autoptr(SpokeIdentity) module = spoke_identity_new("self", "hub.test", "Dev", "Mod");
+
+    g_assert_cmpstr(device->key, ==, "hub.test/Dev");
+    g_assert_cmpstr(module->key, ==, "hub.test/Dev/Mod");
+}
+
+static void
 test_ref_keeps_alive(void)
 {
     SpokeIdentity *identity = spoke_identity_new("self", "h", "d", NULL);
@@ -78,6 +88,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/identity/new/copies", test_new_copies);
     g_test_add_func("/identity/new/without-module", test_new_without_module);
+    g_test_add_func("/identity/key/folds-case-of-hub-alone", test_key_folds_case_of_hub_alone);
     g_test_add_func("/identity/ref/keeps-alive", test_ref_keeps_alive);
     g_test_add_func("/identity/is-valid-id/1.1-takes-legal", test_is_valid_id_1_1_takes_legal);
     g_test_add_func("/identity/is-valid-id/1.1-refuses-illegal",
