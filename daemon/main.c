@@ -118,7 +118,7 @@ parse_arguments(int argc, char **argv, Arguments *arguments, GError **error)
                     "There is no argument \"%s\", see --help", argv[1]);
         return FALSE;
     }
-    if (arguments->bus && !g_str_equal(arguments->bus, "system") &&
+    if (arguments->bus != NULL && !g_str_equal(arguments->bus, "system") &&
         !g_str_equal(arguments->bus, "session")) {
         g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_INVALID_ARGUMENT,
                     "--bus=%s: it can be system or session", arguments->bus);
@@ -133,11 +133,11 @@ complete_arguments(Arguments *arguments)
 {
     const char *state_dirs = g_getenv("STATE_DIRECTORY");
 
-    if (!arguments->state_dir && state_dirs && *state_dirs)
+    if (arguments->state_dir == NULL && state_dirs != NULL && *state_dirs != '\0')
         arguments->state_dir = g_strndup(state_dirs, strcspn(state_dirs, ":"));
-    if (!arguments->state_dir)
+    if (arguments->state_dir == NULL)
         arguments->state_dir = g_strdup(STATE_DIR);
-    if (!arguments->transport_dir)
+    if (arguments->transport_dir == NULL)
         arguments->transport_dir = g_strdup(SPOKE_TRANSPORT_DIR);
 }
 
@@ -172,7 +172,7 @@ tell_status(Daemon *self, const char *state)
 {
     g_autofree char *status = describe(self);
 
-    (void)sd_notifyf(0, "%s%sSTATUS=%s", state, *state ? "\n" : "", status);
+    (void)sd_notifyf(0, "%s%sSTATUS=%s", state, *state != '\0' ? "\n" : "", status);
 }
 
 static void
@@ -266,7 +266,7 @@ take_config(Daemon *self, GError **error)
 {
     g_autoptr(SpokeConfig) config = spoke_config_load(self->arguments.config_path, error);
 
-    if (!config || !spoke_device_reconfigure(self->device, config, error))
+    if (config == NULL || !spoke_device_reconfigure(self->device, config, error))
         return FALSE;
     spoke_log_setup(config->debug);
     spoke_spool_set_flush_window(self->spool, config->flush_window_usec);
@@ -316,7 +316,7 @@ open_state(Daemon *self, int *ret_status, GError **error)
     gboolean busy = FALSE;
 
     self->config = spoke_config_load(self->arguments.config_path, error);
-    if (!self->config) {
+    if (self->config == NULL) {
         *ret_status = EXIT_BAD_CONFIG;
         return FALSE;
     }
@@ -335,7 +335,7 @@ open_state(Daemon *self, int *ret_status, GError **error)
     };
     *ret_status = EXIT_SPOOL;
     self->spool = spoke_spool_open(&options, error);
-    if (!self->spool)
+    if (self->spool == NULL)
         return FALSE;
     self->device =
         spoke_device_new(self->spool, "self", self->config, self->arguments.transport_dir, error);
@@ -363,7 +363,7 @@ open_bus(Daemon *self, GError **error)
         return FALSE;
     }
     self->manager = spoke_manager_bus_new(self->bus, &manager_events, self, error);
-    if (!self->manager || !spoke_manager_bus_add_device(self->manager, self->device, error))
+    if (self->manager == NULL || !spoke_manager_bus_add_device(self->manager, self->device, error))
         return FALSE;
 
     r = sd_bus_request_name(self->bus, SPOKE_BUS_NAME, 0);
@@ -412,7 +412,7 @@ take_apart(Daemon *self)
     g_clear_handle_id(&self->reload_id, g_source_remove);
     g_clear_handle_id(&self->stop_ids[0], g_source_remove);
     g_clear_handle_id(&self->stop_ids[1], g_source_remove);
-    if (self->bus_source)
+    if (self->bus_source != NULL)
         g_source_destroy(self->bus_source);
     g_clear_pointer(&self->bus_source, g_source_unref);
     g_clear_pointer(&self->device, spoke_device_free);
@@ -457,12 +457,12 @@ check_config(const Arguments *arguments)
     g_autoptr(GError) error = NULL;
     g_autoptr(SpokeConfig) config = spoke_config_load(arguments->config_path, &error);
 
-    if (!config) {
+    if (config == NULL) {
         g_printerr("%s\n", error->message);
         return EXIT_BAD_CONFIG;
     }
     g_autofree char *files = g_strjoinv(", ", config->files);
-    g_print("The configuration is good (%s)\n", *files ? files : "no file");
+    g_print("The configuration is good (%s)\n", *files != '\0' ? files : "no file");
     return EXIT_SUCCESS;
 }
 

@@ -29,7 +29,7 @@ static const struct {
 static int
 write_string(sd_bus_message *reply, const char *value)
 {
-    return sd_bus_message_append_basic(reply, 's', value ? value : "");
+    return sd_bus_message_append_basic(reply, 's', value != NULL ? value : "");
 }
 
 static int
@@ -98,7 +98,7 @@ write_last_error(SpokeDevice *device, sd_bus_message *reply)
     SpokeCause cause =
         spoke_connection_get_last_error(spoke_device_get_connection(device), &detail);
     const char *remedy = spoke_cause_get_remedy(cause);
-    gboolean has_detail = detail && *detail;
+    gboolean has_detail = detail != NULL && *detail != '\0';
     g_autofree char *sentence =
         cause == SPOKE_CAUSE_NONE
             ? g_strdup("")

@@ -175,7 +175,7 @@ spoke_device_emit_settled(SpokeDeviceBus *self, guint64 id, const char *notify,
                                       "Settled");
     if (r >= 0)
         r = sd_bus_message_append(signal, "tss", (uint64_t)id, outcome_names[outcome],
-                                  detail ? detail : "");
+                                  detail != NULL ? detail : "");
     if (r >= 0)
         r = sd_bus_send_to(self->bus, signal, name, NULL);
     if (r < 0 && !spoke_bus_is_gone(r))

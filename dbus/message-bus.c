@@ -89,7 +89,7 @@ read_body(sd_bus_message *m, SpokeBodyType type, const void **ret_body, size_t *
         const char *text = NULL;
         r = sd_bus_message_read_basic(m, 's', &text);
         *ret_body = text;
-        *ret_size = text ? strlen(text) : 0;
+        *ret_size = text != NULL ? strlen(text) : 0;
     } else {
         r = sd_bus_message_read_array(m, 'y', ret_body, ret_size);
     }
@@ -151,7 +151,7 @@ append_system(sd_bus_message *m, const SpokeMessage *message)
 {
     for (guint i = 0; i < G_N_ELEMENTS(system_types); i++) {
         const char *value = spoke_message_lookup_system(message, system_types[i].name);
-        if (!value)
+        if (value == NULL)
             continue;
         int r = system_types[i].type == 's'
                     ? sd_bus_message_append(m, "{sv}", system_types[i].name, "s", value)
@@ -195,7 +195,7 @@ spoke_message_reader_new(const char *bus_id)
 void
 spoke_message_reader_free(SpokeMessageReader *reader)
 {
-    if (!reader)
+    if (reader == NULL)
         return;
     g_byte_array_unref(reader->properties);
     g_byte_array_unref(reader->system);
@@ -254,7 +254,7 @@ spoke_message_reader_read_batch(SpokeMessageReader *reader, sd_bus_message *m, g
         }
         SpokeMessage *message =
             spoke_message_reader_read(reader, m, SPOKE_BODY_BYTES, now_usec, error);
-        if (!message) {
+        if (message == NULL) {
             g_prefix_error(error, "messages[%u]: ", messages->len);
             return NULL;
         }
