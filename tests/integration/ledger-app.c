@@ -4,12 +4,18 @@
  * writes into its ledger what it was promised, before it does anything else about it:
  *
  *     sent MESSAGE-ID        Send was answered: from now on this message must not be lost
+ *     told MESSAGE-ID        the same, but it may be lost with the daemon: flushed or volatile
  *     handled MESSAGE-ID     a C2D message was handled; Complete is called next
  *
  * Whatever fails is forgotten and tried with a new message: the daemon, the hub and this program
  * are killed at any moment.
  *
- * ledger-app BUS-ADDRESS NAME LEDGER-FILE
+ * A message-id ends in the message's number: those of one process and one lane, which the rest of
+ * the id names, have to arrive in this order.
+ *
+ * ledger-app BUS-ADDRESS NAME LEDGER-FILE [mixed]
+ *
+ * With "mixed" messages come in batches, lanes, durabilities and sizes of all kinds.
  */
 #include <fcntl.h>
 #include <gio/gio.h>
@@ -19,18 +25,45 @@
 
 #define WINDOW     8
 #define BACKOFF_MS 20
+#define BATCH      5
+#define LARGE_SIZE 100000
 
 typedef struct {
     GDBusConnection *bus;
     const char *name;
     int ledger; /* descriptor, O_APPEND */
+    gboolean is_mixed;
+    guint calls;
     guint64 next;
 } App;
 
 typedef struct {
     App *app; /* borrowed */
-    char *id; /* owned */
+    const char *promise;
+    GPtrArray *ids; /* owned */
 } Call;
+
+/* The kinds of messages that "mixed" goes through in turn. */
+static const struct {
+    const char *lane; /* volatile ones may overtake others */
+    const char *priority;
+    const char *durability;
+    guint64 ttl_msec;
+    guint size; /* 0: the message-id */
+    guint n;
+} kinds[] = {
+    {"normal", "normal", "synced", 3600000, 0, 1},
+    {"urgent", "urgent", "synced", 3600000, 0, 1},
+    {"normal", "normal", "flushed", 3600000, 0, 1},
+    {"normal", "normal", "synced", 86400000, 0, BATCH},
+    {"normal-volatile", "normal", "volatile", 3600000, 0, 1},
+    {"urgent", "urgent", "flushed", 3600000, 0, BATCH},
+    {"normal", "normal", "synced", 86400000, 0, 1},
+    {"urgent-volatile", "urgent", "volatile", 86400000, 0, 1},
+    {"urgent", "urgent", "synced", 3600000, 0, BATCH},
+    {"normal", "normal", "flushed", 3600000, 0, BATCH},
+    {"normal", "normal", "synced", 3600000, LARGE_SIZE, 1},
+};
 
 static void
 enter(App *app, const char *what, const char *id)
@@ -59,9 +92,9 @@ on_sent(GObject *source, GAsyncResult *result, gpointer user_data)
     g_autoptr(GVariant) reply =
         g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, NULL);
 
-    if (reply != NULL)
-        enter(app, "sent", call->id);
-    g_free(call->id);
+    for (guint i = 0; i < call->ids->len && reply != NULL; i++)
+        enter(app, call->promise, call->ids->pdata[i]);
+    g_ptr_array_unref(call->ids);
     g_free(call);
     if (reply != NULL)
         send_one(app);
@@ -69,18 +102,41 @@ on_sent(GObject *source, GAsyncResult *result, gpointer user_data)
         g_timeout_add(BACKOFF_MS, on_backoff, app);
 }
 
+static GVariant *
+make_message(const char *id, guint kind)
+{
+    g_autofree char *filler = g_strnfill(kinds[kind].size, 'x');
+
+    return g_variant_new_parsed("(%^ay, @a{ss} {}, {'message-id': <%s>, 'priority': <%s>, "
+                                "'durability': <%s>, 'ttl': <%t>})",
+                                kinds[kind].size > 0 ? filler : id, id, kinds[kind].priority,
+                                kinds[kind].durability, kinds[kind].ttl_msec);
+}
+
 static void
 send_one(App *app)
 {
     Call *call = g_new0(Call, 1);
+    guint kind = app->is_mixed ? app->calls++ % G_N_ELEMENTS(kinds) : 0;
+    g_autoptr(GVariantBuilder) batch = g_variant_builder_new(G_VARIANT_TYPE("a(aya{ss}a{sv})"));
 
     call->app = app;
-    call->id = g_strdup_printf("%s-%d-%" G_GUINT64_FORMAT, app->name, getpid(), app->next++);
+    call->promise = g_str_equal(kinds[kind].durability, "synced") ? "sent" : "told";
+    call->ids = g_ptr_array_new_with_free_func(g_free);
+    for (guint i = 0; i < kinds[kind].n; i++) {
+        char *id = g_strdup_printf("%s-%d-%s-%" G_GUINT64_FORMAT, app->name, getpid(),
+                                   kinds[kind].lane, app->next++);
+        g_ptr_array_add(call->ids, id);
+        g_variant_builder_add_value(batch, make_message(id, kind));
+    }
+    GVariant *messages = g_variant_ref_sink(g_variant_builder_end(batch));
+    GVariant *parameters = kinds[kind].n > 1 ? g_variant_new_tuple(&messages, 1)
+                                             : g_variant_get_child_value(messages, 0);
     g_dbus_connection_call(app->bus, "org.spoked1", "/org/spoked1/device/self",
-                           "org.spoked1.Device", "SendText",
-                           g_variant_new_parsed("(%s, {'app': %s}, {'message-id': <%s>})", call->id,
-                                                app->name, call->id),
-                           NULL, G_DBUS_CALL_FLAGS_NO_AUTO_START, 5000, NULL, on_sent, call);
+                           "org.spoked1.Device", kinds[kind].n > 1 ? "SendBatch" : "Send",
+                           parameters, NULL, G_DBUS_CALL_FLAGS_NO_AUTO_START, 5000, NULL, on_sent,
+                           call);
+    g_variant_unref(messages);
 }
 
 static void
@@ -121,11 +177,12 @@ main(int argc, char **argv)
     g_autoptr(GError) error = NULL;
     g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
 
-    if (argc != 4) {
-        g_printerr("ledger-app BUS-ADDRESS NAME LEDGER-FILE\n");
+    if (argc < 4) {
+        g_printerr("ledger-app BUS-ADDRESS NAME LEDGER-FILE [mixed]\n");
         return 2;
     }
     App app = {.name = argv[2],
+               .is_mixed = argc > 4 && g_str_equal(argv[4], "mixed"),
                .ledger = open(argv[3], O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)};
     app.bus =
         g_dbus_connection_new_for_address_sync(argv[1],

@@ -3,6 +3,8 @@
  * kill -9 of daemon, hub and applications at random moments under load, with a ledger on both
  * ends. What an application's ledger says was accepted must be in the hub's journal; what was sent
  * down must be in a handler's ledger. SPOKE_KILLS sets how often, SPOKE_KILL_SEED what chance does.
+ *
+ * Then once more with messages of all kinds, and with a hub that misbehaves in between.
  */
 #include "tests/integration/harness.h"
 
@@ -10,10 +12,12 @@
 #include <string.h>
 
 #define KILLS_DEFAULT 200
+#define MIXED_SHARE   4 /* of the kills, for the second test */
 #define APPS          3
 
 typedef struct {
     Harness *h; /* borrowed */
+    const char *kind;
     GRand *chance;
     GSubprocess *apps[APPS];
     char *ledgers[APPS];
@@ -26,9 +30,9 @@ start_app(Battle *battle, guint i)
     g_autoptr(GError) error = NULL;
     g_autofree char *name = g_strdup_printf("app%u", i);
 
-    battle->apps[i] =
-        g_subprocess_new(G_SUBPROCESS_FLAGS_NONE, &error, g_getenv("SPOKE_LEDGER_APP"),
-                         harness_get_bus_address(battle->h), name, battle->ledgers[i], NULL);
+    battle->apps[i] = g_subprocess_new(
+        G_SUBPROCESS_FLAGS_NONE, &error, g_getenv("SPOKE_LEDGER_APP"),
+        harness_get_bus_address(battle->h), name, battle->ledgers[i], battle->kind, NULL);
     g_assert_no_error(error);
 }
 
@@ -95,6 +99,30 @@ strike(Battle *battle)
     }
 }
 
+/* A hub in a bad mood, for a while. */
+static void
+annoy(Battle *battle)
+{
+    static const char *const faults[] = {
+        "{\"kind\": \"cut-after\", \"after\": 20}",
+        "{\"kind\": \"cut-after\", \"after\": 100, \"store\": true}",
+        "{\"kind\": \"stall-acks\"}",
+        "{\"kind\": \"delay\", \"ms\": 30}",
+        "{\"kind\": \"throttle\", \"rate\": 500}",
+        "{\"kind\": \"refuse\", \"code\": 3}",
+        "{\"kind\": \"refuse-tcp\"}",
+        "{\"kind\": \"black-hole\"}",
+        "{\"kind\": \"drop\"}",
+    };
+    gint32 i = g_rand_int_range(battle->chance, 0, G_N_ELEMENTS(faults));
+
+    json_node_unref(harness_hub(battle->h, "POST", "/faults", faults[i]));
+    let_work(battle, g_rand_int_range(battle->chance, 0, 600));
+    if (g_rand_boolean(battle->chance))
+        strike(battle);
+    json_node_unref(harness_hub(battle->h, "DELETE", "/faults", NULL));
+}
+
 /* Adds the second word of each complete line that begins with @what. */
 static void
 read_ledger(GHashTable *ids, const char *path, const char *what)
@@ -109,13 +137,30 @@ read_ledger(GHashTable *ids, const char *path, const char *what)
             g_hash_table_add(ids, g_strdup(*line + strlen(what)));
 }
 
+/* Notes that @id arrived, and that what precedes it in its lane arrived before. */
+static void
+note_arrival(Battle *battle, GHashTable *ids, GHashTable *last, const char *id)
+{
+    if (!g_hash_table_add(ids, g_strdup(id)))
+        return; /* a repeat may come late */
+
+    const char *digits = strrchr(id, '-') + 1;
+    char *lane = g_strndup(id, (gsize)(digits - id));
+    guint64 number = g_ascii_strtoull(digits, NULL, 10) + 1;
+    guint64 before = GPOINTER_TO_SIZE(g_hash_table_lookup(last, lane));
+    if (number <= before)
+        harness_fail(battle->h, "%s arrived after number %" G_GUINT64_FORMAT, id, before - 1);
+    g_hash_table_insert(last, lane, GSIZE_TO_POINTER(number));
+}
+
 /* The journal's third column is the message-id. */
 static GHashTable *
-read_hub(Harness *h, guint *ret_lines)
+read_hub(Battle *battle, guint *ret_lines)
 {
-    g_autofree char *path = harness_get_hub_journal(h);
+    g_autofree char *path = harness_get_hub_journal(battle->h);
     g_autofree char *text = NULL;
     GHashTable *ids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GHashTable) last = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 
     g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
@@ -124,7 +169,7 @@ read_hub(Harness *h, guint *ret_lines)
         g_auto(GStrv) columns = g_strsplit(*line, "\t", -1);
         if (g_strv_length(columns) < 4)
             continue;
-        g_hash_table_add(ids, g_strdup(columns[2]));
+        note_arrival(battle, ids, last, columns[2]);
         ++*ret_lines;
     }
     return ids;
@@ -135,7 +180,7 @@ assert_none_lost(Battle *battle)
 {
     g_autoptr(GHashTable) promised = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     guint lines = 0;
-    g_autoptr(GHashTable) arrived = read_hub(battle->h, &lines);
+    g_autoptr(GHashTable) arrived = read_hub(battle, &lines);
     guint lost = 0;
     GHashTableIter iter;
     gpointer id;
@@ -165,14 +210,21 @@ all_handled(Harness *h, gpointer user_data)
     return g_hash_table_size(handled) == battle->c2d_sent;
 }
 
+static guint
+get_kills(void)
+{
+    const char *kills = g_getenv("SPOKE_KILLS");
+
+    return kills != NULL ? (guint)atoi(kills) : KILLS_DEFAULT;
+}
+
 static void
-test_nothing_promised_is_lost(void)
+fight(const char *kind, guint rounds, gboolean is_hub_moody)
 {
     g_autoptr(Harness) h = harness_new();
-    const char *kills = g_getenv("SPOKE_KILLS");
     const char *seed = g_getenv("SPOKE_KILL_SEED");
-    guint n = kills != NULL ? atoi(kills) : KILLS_DEFAULT;
     Battle battle = {.h = h,
+                     .kind = kind,
                      .chance = seed != NULL ? g_rand_new_with_seed(atoi(seed)) : g_rand_new()};
 
     harness_start_daemon(h);
@@ -181,21 +233,40 @@ test_nothing_promised_is_lost(void)
         start_app(&battle, i);
     }
 
-    for (guint i = 0; i < n; i++) {
+    for (guint i = 0; i < rounds; i++) {
         let_work(&battle, g_rand_int_range(battle.chance, 5, 400));
         send_c2d(&battle);
-        strike(&battle);
+        if (is_hub_moody && g_rand_boolean(battle.chance))
+            annoy(&battle);
+        else
+            strike(&battle);
     }
+    harness_kill_daemon(h, SIGKILL); /* it may have backed off for long */
+    harness_start_daemon(h);
     harness_wait(h, "the handling of all C2D messages", all_handled, &battle);
     for (guint i = 0; i < APPS; i++)
         kill_app(&battle, i);
     harness_wait_counter(h, "QueuedMessages", 0);
+    harness_wait_counter(h, "QueuedBytes", 0);
+    harness_wait_counter(h, "InFlightMessages", 0);
 
     assert_none_lost(&battle);
-    g_assert_cmpuint(battle.c2d_sent, >, n / 4);
+    g_assert_cmpuint(battle.c2d_sent, >, rounds / 4);
     for (guint i = 0; i < APPS; i++)
         g_free(battle.ledgers[i]);
     g_rand_free(battle.chance);
+}
+
+static void
+test_nothing_promised_is_lost(void)
+{
+    fight("plain", get_kills(), FALSE);
+}
+
+static void
+test_nothing_mixed_is_lost(void)
+{
+    fight("mixed", get_kills() / MIXED_SHARE, TRUE);
 }
 
 int
@@ -203,5 +274,6 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/kill/ledger/nothing-promised-is-lost", test_nothing_promised_is_lost);
+    g_test_add_func("/kill/ledger/nothing-mixed-is-lost", test_nothing_mixed_is_lost);
     return g_test_run();
 }
