@@ -6,11 +6,12 @@
 
 /*
  * The one table in which D-Bus error names become numbers. A name that ends in a dot stands for all
- * that begin so.
+ * that begin so. Where the bus speaks of rules and service files, there are better words.
  */
 static const struct {
     const char *name;
     int error;
+    const char *text; /* NULL: the error's own is good */
 } errors[] = {
     {"org.spoked1.Error.Failed", -EIO},
     {"org.spoked1.Error.InvalidArgument", -EINVAL},
@@ -30,19 +31,22 @@ static const struct {
     {"org.spoked1.Error.Cancelled", -ECANCELED},
     {"org.spoked1.Error.InvalidConfig", -EBADMSG},
 
-    {"org.freedesktop.DBus.Error.AccessDenied", -EACCES},
+    {"org.freedesktop.DBus.Error.AccessDenied", -EACCES, "This user may not talk to spoked"},
     {"org.freedesktop.DBus.Error.InteractiveAuthorizationRequired", -EACCES},
     {"org.freedesktop.DBus.Error.AuthFailed", -EACCES},
+    {"org.freedesktop.DBus.Error.LimitsExceeded", -EMFILE,
+     "Too many calls wait for their answer already, 128 on the system bus"},
     /* The daemon has no object for the device. */
     {"org.freedesktop.DBus.Error.UnknownObject", -ENODEV},
-    {"org.freedesktop.DBus.Error.ServiceUnknown", -EHOSTUNREACH},
-    {"org.freedesktop.DBus.Error.NameHasNoOwner", -EHOSTUNREACH},
+    {"org.freedesktop.DBus.Error.ServiceUnknown", -EHOSTUNREACH, "spoked is not running"},
+    {"org.freedesktop.DBus.Error.NameHasNoOwner", -EHOSTUNREACH, "spoked is not running"},
     {"org.freedesktop.DBus.Error.TimedOut", -EHOSTUNREACH}, /* of an activation */
     {"org.freedesktop.DBus.Error.Spawn.", -EHOSTUNREACH},
     {"org.freedesktop.systemd1.", -EHOSTUNREACH}, /* could not start the unit */
     /* The bus says so when the daemon died, sd-bus when the time was up. */
-    {"org.freedesktop.DBus.Error.NoReply", -ECONNRESET},
-    {"org.freedesktop.DBus.Error.Timeout", -ECONNRESET},
+    {"org.freedesktop.DBus.Error.NoReply", -ECONNRESET,
+     "spoked went away, or did not answer in time"},
+    {"org.freedesktop.DBus.Error.Timeout", -ECONNRESET, "spoked did not answer in time"},
     {"org.freedesktop.DBus.Error.Disconnected", -ENOTCONN},
 };
 
@@ -74,23 +78,23 @@ name_matches(const char *pattern, const char *name)
     return strcmp(pattern, name) == 0;
 }
 
-static int
-number_of(const sd_bus_error *error)
-{
-    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
-        if (name_matches(errors[i].name, error->name))
-            return errors[i].error;
-
-    int number = sd_bus_error_get_errno(error);
-    return number > 0 ? -number : -EIO;
-}
-
 SpokeFailure
 spoke_failure_from_bus(const sd_bus_error *error)
 {
-    return (SpokeFailure){
-        .error = number_of(error),
+    SpokeFailure failure = {
         .name = error->name,
         .text = error->message != NULL ? error->message : "",
     };
+
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        if (!name_matches(errors[i].name, error->name))
+            continue;
+        failure.error = errors[i].error;
+        if (errors[i].text != NULL)
+            failure.text = errors[i].text;
+        return failure;
+    }
+    int number = sd_bus_error_get_errno(error);
+    failure.error = number > 0 ? -number : -EIO;
+    return failure;
 }

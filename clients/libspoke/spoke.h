@@ -185,7 +185,8 @@ typedef void (*SpokeSettledFunc)(SpokeClient *client, uint64_t id, SpokeOutcome 
  * Errors at once: EINVAL something required is missing; EMSGSIZE the body is over
  * SPOKE_BODY_BYTES_MAX; EILSEQ a string is not UTF-8; ENOBUFS too many calls are under way.
  * Of SpokeFailure: EINVAL, EOPNOTSUPP an option or property is refused; EMSGSIZE too large as a
- * whole; ENOSPC the queue or the disk is full.
+ * whole; ENOSPC the queue or the disk is full; EMFILE more calls are under way than the bus allows
+ * (the system bus: 128).
  */
 int spoke_client_send(SpokeClient *client, const SpokeOutgoing *message, SpokeSentFunc sent,
                       SpokeSettledFunc settled, void *user_data);

@@ -12,28 +12,21 @@ static const struct {
     const char *text;
 } advice[] = {
     {-EHOSTUNREACH, SPOKE_EXIT_UNREACHABLE,
-     "spoked is not running: start it with 'systemctl start spoked'; 'journalctl -u spoked' says "
-     "why it stopped"},
-    {-ENOTCONN, SPOKE_EXIT_UNREACHABLE, "Try again once the system bus is back"},
+     "Start it with 'systemctl start spoked'; 'journalctl -u spoked' says why it stopped"},
+    {-ENOTCONN, SPOKE_EXIT_UNREACHABLE, "Try again once the system bus is there"},
     {-ECONNRESET, SPOKE_EXIT_UNREACHABLE,
-     "spoked went away or did not answer in time, and may have done it or not: see 'systemctl "
-     "status spoked' before you repeat it"},
+     "What was asked for may have been done or not: see 'systemctl status spoked' before you "
+     "repeat it"},
     {-ESHUTDOWN, SPOKE_EXIT_UNREACHABLE,
      "spoked is stopping: try again when 'systemctl status spoked' says it runs"},
     {-ETIMEDOUT, SPOKE_EXIT_TIMEOUT, NULL},
-    {-EPERM, SPOKE_EXIT_FAILURE,
-     "You need to be root or in group spoked ('usermod --append --groups spoked NAME', then log in "
-     "again); reload is "
-     "for root alone"},
     {-EACCES, SPOKE_EXIT_FAILURE,
-     "You need to be root or in group spoked ('usermod --append --groups spoked NAME', then log in "
-     "again); reload is "
-     "for root alone"},
+     "Root may, and the members of group spoked: 'usermod --append --groups spoked NAME', then log "
+     "in again"},
     {-ENODEV, SPOKE_EXIT_FAILURE, "'spokectl devices' lists the names there are"},
     {-ENOSPC, SPOKE_EXIT_FAILURE,
      "'spokectl status' says whether the hub is reached, which empties the queue; [Spool] "
-     "BytesMax= "
-     "in spoked.conf is its limit, 'df /var/lib/spoked' shows the disk"},
+     "BytesMax= in spoked.conf is its limit, 'df /var/lib/spoked' shows the disk"},
     {-EIO, SPOKE_EXIT_FAILURE, "'journalctl -u spoked' has the cause"},
     {-ENOMSG, SPOKE_EXIT_FAILURE,
      "It was settled before, or its lock ran out and somebody else has it: receive it again, with "

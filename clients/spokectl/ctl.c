@@ -107,8 +107,11 @@ spoke_ctl_open(SpokeCtl *ctl)
         return FALSE;
     }
     if (r < 0) {
-        g_printerr("spokectl: No connection to the system bus: %s\n", g_strerror(-r));
-        ctl->exit_code = SPOKE_EXIT_UNREACHABLE;
+        g_autofree char *text =
+            g_strconcat("No connection to the system bus: ", g_strerror(-r), NULL);
+        spoke_ctl_fail(ctl, &(SpokeFailure){.error = -ENOTCONN,
+                                            .name = "org.freedesktop.DBus.Error.NoServer",
+                                            .text = text});
         return FALSE;
     }
     ctl->client_source = spoke_client_source_attach(ctl->client, on_lost, ctl);

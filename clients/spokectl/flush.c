@@ -34,8 +34,8 @@ print_remaining(SpokeCtl *ctl, guint64 remaining)
         g_autofree char *line = spoke_json_end(builder);
         (void)puts(line);
     } else if (remaining > 0) {
-        g_printerr("spokectl: %" G_GUINT64_FORMAT " messages have not reached the hub yet\n",
-                   remaining);
+        g_printerr("spokectl: %" G_GUINT64_FORMAT " %s not reached the hub yet\n", remaining,
+                   remaining == 1 ? "message has" : "messages have");
     }
 }
 

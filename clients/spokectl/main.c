@@ -100,7 +100,7 @@ main(int argc, char **argv)
 
     ctl.rest = cut_rest(argv, &argc);
     if (!g_option_context_parse(context, &argc, &argv, &error)) {
-        g_printerr("spokectl: %s\n", error->message);
+        g_printerr("spokectl: %s\n'spokectl --help' lists the options\n", error->message);
         return SPOKE_EXIT_USAGE;
     }
     if (version) {

@@ -413,8 +413,8 @@ on_signal(gpointer user_data)
 
     clear_line(self);
     if (self->progress.waiting > 0)
-        g_printerr("spokectl: %" G_GUINT64_FORMAT " lines were read but not accepted\n",
-                   self->progress.waiting);
+        g_printerr("spokectl: %" G_GUINT64_FORMAT " %s read but not accepted\n",
+                   self->progress.waiting, self->progress.waiting == 1 ? "line was" : "lines were");
     spoke_ctl_end(self->ctl, SPOKE_EXIT_FAILURE);
     return G_SOURCE_CONTINUE;
 }
@@ -429,9 +429,9 @@ print_summary(Pipeline *self, gboolean live)
         g_printerr("%s\n", text);
     }
     if (self->lost_lines > 0)
-        g_printerr("spokectl: %" G_GUINT64_FORMAT " lines that were read were not accepted, from "
-                   "line %" G_GUINT64_FORMAT " on; nothing was read after that\n",
-                   self->lost_lines, self->lost_first);
+        g_printerr("spokectl: Not accepted: %" G_GUINT64_FORMAT " %s, from line %" G_GUINT64_FORMAT
+                   " on; nothing was read after that\n",
+                   self->lost_lines, self->lost_lines == 1 ? "line" : "lines", self->lost_first);
     for (guint i = SPOKE_OUTCOME_ACCEPTED + 1; i < G_N_ELEMENTS(self->outcomes); i++)
         if (self->outcomes[i] > 0)
             g_printerr("spokectl: %" G_GUINT64_FORMAT " %s\n", self->outcomes[i],
