@@ -2,7 +2,6 @@
 #include "clients/libspoke/call.h"
 #include "clients/libspoke/failure.h"
 #include "clients/libspoke/settlement.h"
-#include "clients/libspoke/utf8.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -160,7 +159,7 @@ spoke_client_open(const char *device, SpokeClient **ret_client)
 {
     if (device == NULL)
         device = "self";
-    if (device[0] == '\0' || !spoke_utf8_is_valid(device) || ret_client == NULL)
+    if (device[0] == '\0' || ret_client == NULL)
         return -EINVAL;
 
     SpokeClient *client = calloc(1, sizeof *client);

@@ -3,7 +3,6 @@
 
 #include "clients/libspoke/call.h"
 #include "clients/libspoke/failure.h"
-#include "clients/libspoke/utf8.h"
 #include "clients/libspoke/wire.h"
 
 #include <errno.h>
@@ -165,13 +164,11 @@ spoke_client_settle(SpokeClient *client, const char *id, SpokeVerdict verdict, S
 
     if (id == NULL || (size_t)verdict >= sizeof members / sizeof members[0])
         return -EINVAL;
-    if (!spoke_utf8_is_valid(id))
-        return -EILSEQ;
 
     int r = spoke_call_new_message(client, client->path, DEVICE_INTERFACE, members[verdict], &m);
     if (r < 0)
         return r;
-    r = sd_bus_message_append(m, "s", id);
+    r = spoke_wire_text_result(sd_bus_message_append(m, "s", id));
     if (r < 0)
         return r;
     return spoke_call_start(client, m, 0,

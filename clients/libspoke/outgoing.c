@@ -2,7 +2,6 @@
 #include "clients/libspoke/call.h"
 #include "clients/libspoke/failure.h"
 #include "clients/libspoke/settlement.h"
-#include "clients/libspoke/utf8.h"
 #include "clients/libspoke/wire.h"
 
 #include <errno.h>
@@ -15,12 +14,6 @@ static const char *const durabilities[] = {
     [SPOKE_DURABILITY_VOLATILE] = "volatile",
 };
 
-static bool
-is_valid_text(const char *text)
-{
-    return text == NULL || spoke_utf8_is_valid(text);
-}
-
 /* What would cost us the connection to the bus; the daemon checks all the rest. */
 static int
 check_message(const SpokeOutgoing *message, size_t *size)
@@ -32,10 +25,6 @@ check_message(const SpokeOutgoing *message, size_t *size)
         return -EINVAL;
     if (message->body_size > SPOKE_BODY_BYTES_MAX)
         return -EMSGSIZE;
-    if (!is_valid_text(message->message_id) || !is_valid_text(message->correlation_id) ||
-        !is_valid_text(message->user_id) || !is_valid_text(message->content_type) ||
-        !is_valid_text(message->content_encoding))
-        return -EILSEQ;
 
     *size += message->body_size;
     return spoke_wire_check_properties(message->properties, message->n_properties, size);
@@ -44,7 +33,9 @@ check_message(const SpokeOutgoing *message, size_t *size)
 static int
 append_text(sd_bus_message *m, const char *key, const char *value)
 {
-    return value == NULL ? 0 : sd_bus_message_append(m, "{sv}", key, "s", value);
+    if (value == NULL)
+        return 0;
+    return spoke_wire_text_result(sd_bus_message_append(m, "{sv}", key, "s", value));
 }
 
 static int

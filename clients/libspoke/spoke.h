@@ -142,7 +142,7 @@ const char *spoke_outcome_to_string(SpokeOutcome outcome);
 
 /*
  * One message for the hub. Strings that are NULL and numbers that are 0 are left out. Strings are
- * UTF-8. org.spoked1(5) has the limits.
+ * UTF-8, without noncharacters such as U+FFFE. org.spoked1(5) has the limits.
  */
 typedef struct {
     size_t struct_size; /* set by SPOKE_OUTGOING_INIT: the struct may grow */

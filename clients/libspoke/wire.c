@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "clients/libspoke/wire.h"
 
-#include "clients/libspoke/utf8.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+int
+spoke_wire_text_result(int r)
+{
+    return r == -EINVAL ? -EILSEQ : r;
+}
 
 int
 spoke_wire_check_properties(const SpokeProperty *properties, size_t n, size_t *size)
@@ -17,8 +21,6 @@ spoke_wire_check_properties(const SpokeProperty *properties, size_t n, size_t *s
 
         if (property->name == NULL || property->value == NULL)
             return -EINVAL;
-        if (!spoke_utf8_is_valid(property->name) || !spoke_utf8_is_valid(property->value))
-            return -EILSEQ;
         *size += strlen(property->name) + strlen(property->value);
     }
     return 0;
@@ -30,7 +32,8 @@ spoke_wire_append_properties(sd_bus_message *m, const SpokeProperty *properties,
     int r = sd_bus_message_open_container(m, 'a', "{ss}");
 
     for (size_t i = 0; i < n && r >= 0; i++)
-        r = sd_bus_message_append(m, "{ss}", properties[i].name, properties[i].value);
+        r = spoke_wire_text_result(
+            sd_bus_message_append(m, "{ss}", properties[i].name, properties[i].value));
     return r < 0 ? r : sd_bus_message_close_container(m);
 }
 

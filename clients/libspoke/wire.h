@@ -7,7 +7,10 @@
 
 /* Dictionaries between bus messages and structs. */
 
-/* Adds the size of names and values to @size. Errors: EINVAL, EILSEQ */
+/* Result of appending text that is not NULL: sd-bus answers EINVAL to what is not UTF-8. */
+int spoke_wire_text_result(int r);
+
+/* Adds the size of names and values to @size. Errors: EINVAL */
 int spoke_wire_check_properties(const SpokeProperty *properties, size_t n, size_t *size);
 int spoke_wire_append_properties(sd_bus_message *m, const SpokeProperty *properties, size_t n);
 /* Appends an entry "filter" to an a{sv}. */
