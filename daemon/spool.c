@@ -431,8 +431,7 @@ spoke_spool_free(SpokeSpool *spool)
     if (spool->writer != NULL)
         reserve_ids(spool, spool->next_id); /* the exact number, and the time */
     spoke_spool_writer_free(spool->writer);
-    spool->events = no_events;
-    spoke_mailbox_free(spool->mailbox);
+    spoke_mailbox_free(spool->mailbox); /* tells of a damage that was not told of yet */
     spoke_chores_free(spool->chores);
     g_array_unref(spool->views);
     g_free(spool->path);

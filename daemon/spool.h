@@ -51,7 +51,8 @@ SpokeSpool *spoke_spool_open(const SpokeSpoolOptions *options,
                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Writes all that is pending ("flushed" messages too), joins the thread, closes. Blocks. Outboxes
- * and inboxes must be gone. Pending callbacks are not called any more. */
+ * and inboxes must be gone. Pending callbacks are not called any more, save the event corrupt():
+ * the next start would know nothing of it. */
 void spoke_spool_free(SpokeSpool *spool);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SpokeSpool, spoke_spool_free)
 

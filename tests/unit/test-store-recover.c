@@ -474,10 +474,31 @@ test_inbox_is_saved_too(void)
     g_assert_cmpuint(fixture.lost, ==, 0);
 }
 
+/* As when the start fails for another reason before the main loop runs. */
+static void
+test_set_aside_is_told_of_at_the_latest_when_closed(void)
+{
+    g_auto(Fixture) fixture;
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    fixture_put_all(&fixture, "a1");
+    fixture_close(&fixture);
+    write_at(&fixture, 0, 100);
+
+    fixture_open(&fixture);
+    fixture_close(&fixture);
+
+    g_assert_cmpuint(fixture.n_corrupt, ==, 1);
+    g_assert_cmpuint(fixture.saved, ==, 1);
+    g_assert_nonnull(fixture.set_aside);
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/store-recover/set-aside/is-told-of-at-the-latest-when-closed",
+                    test_set_aside_is_told_of_at_the_latest_when_closed);
     g_test_add_func("/store-recover/truncated/keeps-what-is-left",
                     test_truncated_keeps_what_is_left);
     g_test_add_func("/store-recover/truncated/within-page",
