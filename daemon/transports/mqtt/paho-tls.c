@@ -138,9 +138,12 @@ on_ssl_free(void *parent, void *value, CRYPTO_EX_DATA *data, int index, long arg
     pthread_mutex_unlock(&lock);
 }
 
+/* At the process's end paho's threads, or those of a connection that was given up, may be at work
+ * still. What OpenSSL would tear down under them then goes with the process anyhow. */
 static void
 make_index(void)
 {
+    (void)OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
     ex_index = SSL_get_ex_new_index(0, NULL, on_ssl_new, NULL, on_ssl_free);
 }
 
