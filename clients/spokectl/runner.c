@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -55,12 +56,28 @@ add_property(char **environment, const SpokeProperty *property)
     return add_variable(environment, name, property->value);
 }
 
+/* A listener that another listener runs must not pass on the other's message. */
+static char **
+remove_variables(char **environment)
+{
+    g_auto(GStrv) names = g_strdupv(environment);
+
+    for (char **name = names; *name != NULL; name++) {
+        if (!g_str_has_prefix(*name, "SPOKE_"))
+            continue;
+        *strchrnul(*name, '=') = '\0';
+        environment = g_environ_unsetenv(environment, *name);
+    }
+    return environment;
+}
+
 char **
 spoke_runner_make_environment(const SpokeIncoming *message, char **environment)
 {
     g_autofree char *count = g_strdup_printf("%u", message->delivery_count);
     g_autofree char *properties = spoke_json_properties(message->properties, message->n_properties);
 
+    environment = remove_variables(environment);
     environment = add_variable(environment, "SPOKE_ID", message->id);
     environment = add_variable(environment, "SPOKE_MESSAGE_ID", message->message_id);
     environment = add_variable(environment, "SPOKE_CORRELATION_ID", message->correlation_id);
