@@ -67,6 +67,7 @@ struct SpokeConnection {
     gint64 attached_usec;               /* boot clock; 0 unless logged in */
     gint64 connected_since_usec;        /* wall clock; 0 unless logged in */
     gint64 left_usec;                   /* boot clock: when a renewal took us off the line; or 0 */
+    gint64 next_attempt_usec;           /* wall clock; while DEADLINE_ATTEMPT is set */
     gint64 progress_usec;               /* boot clock: the last acknowledgement, or first message */
 
     SpokeRetry retry;
@@ -176,9 +177,16 @@ drop_transport(SpokeConnection *connection, SpokeCause cause)
 }
 
 static void
-wait_for_attempt(SpokeConnection *connection, gint64 delay_usec)
+set_attempt(SpokeConnection *connection, gint64 delay_usec)
 {
     spoke_deadlines_set_in(connection->deadlines, DEADLINE_ATTEMPT, delay_usec);
+    connection->next_attempt_usec = now(connection, SPOKE_CLOCK_WALL) + delay_usec;
+}
+
+static void
+wait_for_attempt(SpokeConnection *connection, gint64 delay_usec)
+{
+    set_attempt(connection, delay_usec);
     spoke_deadlines_set_in(connection->deadlines, DEADLINE_ATTEMPT_WALL,
                            delay_usec + WALL_SLACK_USEC);
 }
@@ -528,11 +536,11 @@ spoke_connection_network_changed(SpokeConnection *connection, gboolean is_availa
         spoke_cause_get_pace(connection->last_error) == SPOKE_PACE_SLOW)
         return;
 
-    gint64 at_usec = now(connection, SPOKE_CLOCK_BOOT) +
-                     (gint64)(connection->random() * (double)SPOKE_CONNECTION_NETWORK_USEC);
+    gint64 delay_usec = (gint64)(connection->random() * (double)SPOKE_CONNECTION_NETWORK_USEC);
 
-    if (at_usec < spoke_deadlines_get(connection->deadlines, DEADLINE_ATTEMPT)) {
-        spoke_deadlines_set(connection->deadlines, DEADLINE_ATTEMPT, at_usec);
+    if (now(connection, SPOKE_CLOCK_BOOT) + delay_usec <
+        spoke_deadlines_get(connection->deadlines, DEADLINE_ATTEMPT)) {
+        set_attempt(connection, delay_usec);
         changed(connection);
     }
 }
@@ -748,11 +756,9 @@ spoke_connection_get_connected_since(SpokeConnection *connection)
 gint64
 spoke_connection_get_next_attempt(SpokeConnection *connection)
 {
-    gint64 at_usec = spoke_deadlines_get(connection->deadlines, DEADLINE_ATTEMPT);
-
-    if (at_usec == SPOKE_CLOCK_NEVER)
+    if (spoke_deadlines_get(connection->deadlines, DEADLINE_ATTEMPT) == SPOKE_CLOCK_NEVER)
         return 0;
-    return now(connection, SPOKE_CLOCK_WALL) + at_usec - now(connection, SPOKE_CLOCK_BOOT);
+    return connection->next_attempt_usec;
 }
 
 gint64

@@ -192,6 +192,20 @@ assert_stops(Fixture *fixture)
     g_assert_cmpint(fixture->clock->alarm_usec[SPOKE_CLOCK_WALL], ==, SPOKE_CLOCK_NEVER);
 }
 
+/* Readings of two clocks are never from the same instant; what is told must not follow them. */
+static void
+test_next_attempt_stays_while_it_is_awaited(Fixture *fixture, gconstpointer unused)
+{
+    spoke_connection_start(fixture->connection);
+    fake_transport_closed(SPOKE_CAUSE_NETWORK);
+    gint64 at_usec = spoke_connection_get_next_attempt(fixture->connection);
+    g_assert_cmpint(at_usec, !=, 0);
+
+    fixture->clock->now_usec[SPOKE_CLOCK_WALL]++;
+
+    g_assert_cmpint(spoke_connection_get_next_attempt(fixture->connection), ==, at_usec);
+}
+
 static void
 test_start_connects_at_once(Fixture *fixture, gconstpointer unused)
 {
@@ -879,6 +893,8 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     add("/connection/start/connects-at-once", test_start_connects_at_once);
+    add("/connection/next-attempt/stays-while-it-is-awaited",
+        test_next_attempt_stays_while_it_is_awaited);
     add("/connection/send/keeps-to-the-window", test_send_keeps_to_the_window);
     add("/connection/send/keeps-to-the-bytes", test_send_keeps_to_the_bytes);
     add("/connection/send/when-woken", test_send_when_woken);
