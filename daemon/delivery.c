@@ -254,6 +254,18 @@ spoke_delivery_drop_owner(SpokeDelivery *self, const char *owner)
         spoke_receiver_refuse(receiver, SPOKE_ERROR_CANCELLED, "The caller has left");
 }
 
+void
+spoke_delivery_set_slow(SpokeDelivery *self, const char *owner, gboolean is_slow)
+{
+    for (GList *link = self->subscriptions.all.head; link != NULL; link = link->next) {
+        SpokeSubscription *subscription = link->data;
+
+        if (g_str_equal(subscription->owner, owner))
+            subscription->is_slow = is_slow;
+    }
+    spoke_delivery_ask_for_run(self);
+}
+
 gboolean
 spoke_delivery_receive(SpokeDelivery *self, const char *owner, const char *user,
                        gint64 timeout_usec, GBytes *filter, guint64 lock_msec, gboolean dead_letter,

@@ -28,6 +28,8 @@
  *   inbox (dead letters too), or as one of the last 256 that left it since the start, is answered
  *   as taken over and not stored. Not guaranteed: after a restart the latter are forgotten, so a
  *   message completed shortly before may come again; without a message-id nothing is recognised.
+ * - An owner that does not read what it was sent is slow: it gets nothing until it has caught up,
+ * its observers are not there for what comes meanwhile, its handlers are busy.
  * - When the disk fails, nothing is handed out and receiving pauses for half a minute at a time.
  *
  * Callbacks come from the main loop, never from within a function of this file, save _drop_owner()
@@ -126,6 +128,10 @@ gboolean spoke_delivery_unsubscribe(SpokeDelivery *delivery, const char *owner,
                                     guint32 subscription, GError **error);
 /* The owner has left the bus: its subscriptions, locks and waiting receivers go. */
 void spoke_delivery_drop_owner(SpokeDelivery *delivery, const char *owner);
+
+/* The owner does not keep up with what it is sent, or does again. Its later subscriptions don't
+ * inherit it. */
+void spoke_delivery_set_slow(SpokeDelivery *delivery, const char *owner, gboolean is_slow);
 
 /* @timeout_usec 0: only what is there now. @lock_msec 0: completed by being received; @done once
  * that is on disk. @dead_letter: a dead one; not with a lock. Errors at once: LIMIT_REACHED,

@@ -118,7 +118,7 @@ spoke_subscriptions_get_room(const SpokeSubscriptions *subscriptions, const Spok
     for (GList *link = subscriptions->all.head; link != NULL; link = link->next) {
         SpokeSubscription *subscription = link->data;
 
-        if (lets_through(subscription, SPOKE_SUBSCRIBE_HANDLE, message))
+        if (!subscription->is_slow && lets_through(subscription, SPOKE_SUBSCRIBE_HANDLE, message))
             room += subscription->credit - subscription->held;
     }
     return room;
@@ -135,7 +135,7 @@ spoke_subscriptions_pick_handler(SpokeSubscriptions *subscriptions, const SpokeM
     for (GList *link = subscriptions->all.head; link != NULL && after == NULL; link = link->next) {
         SpokeSubscription *subscription = link->data;
 
-        if (subscription->held >= subscription->credit ||
+        if (subscription->is_slow || subscription->held >= subscription->credit ||
             !lets_through(subscription, SPOKE_SUBSCRIBE_HANDLE, message))
             continue;
         if (subscription->number == avoid)
@@ -162,7 +162,7 @@ spoke_subscriptions_list_observers(const SpokeSubscriptions *subscriptions,
     for (GList *link = subscriptions->all.head; link != NULL; link = link->next) {
         SpokeSubscription *subscription = link->data;
 
-        if (lets_through(subscription, SPOKE_SUBSCRIBE_OBSERVE, message))
+        if (!subscription->is_slow && lets_through(subscription, SPOKE_SUBSCRIBE_OBSERVE, message))
             g_array_append_val(numbers, subscription->number);
     }
     return numbers;

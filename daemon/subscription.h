@@ -14,7 +14,8 @@ typedef struct {
     GBytes *filter; /* owned; NULL for all */
     guint64 lock_msec;
     guint credit;
-    guint held; /* messages promised or locked to it; at most credit */
+    guint held;       /* messages promised or locked to it; at most credit */
+    gboolean is_slow; /* gets nothing for now */
 } SpokeSubscription;
 
 typedef struct {
@@ -44,11 +45,11 @@ gboolean spoke_subscriptions_have_handler(const SpokeSubscriptions *subscription
 /* How many more messages like @message handlers could hold. */
 guint spoke_subscriptions_get_room(const SpokeSubscriptions *subscriptions,
                                    const SpokeMessage *message);
-/* The handler whose turn it is among those with room; @avoid (0: nobody) only if it is the only
- * one. (transfer none) (nullable) */
+/* The handler whose turn it is among those with room that are not slow; @avoid (0: nobody) only if
+ * it is the only one. (transfer none) (nullable) */
 SpokeSubscription *spoke_subscriptions_pick_handler(SpokeSubscriptions *subscriptions,
                                                     const SpokeMessage *message, guint32 avoid);
-/* Numbers of the observers whose filter lets @message through. (transfer full) (element-type
- * guint32) */
+/* Numbers of the observers whose filter lets @message through and that are not slow. (transfer
+ * full) (element-type guint32) */
 GArray *spoke_subscriptions_list_observers(const SpokeSubscriptions *subscriptions,
                                            const SpokeMessage *message);

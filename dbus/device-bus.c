@@ -120,6 +120,18 @@ static const SpokeDeviceEvents device_events = {
     .deliver = on_deliver,
 };
 
+static void
+on_pace_changed(const char *name, gboolean is_slow, gpointer user_data)
+{
+    SpokeDeviceBus *self = user_data;
+
+    if (is_slow)
+        g_message("%s does not read the messages it is sent; it gets no more until it does", name);
+    else
+        g_message("%s reads the messages it is sent again", name);
+    spoke_delivery_set_slow(spoke_device_get_delivery(self->device), name, is_slow);
+}
+
 static int
 serve(SpokeDeviceBus *self)
 {
@@ -132,6 +144,7 @@ serve(SpokeDeviceBus *self)
         return r;
     self->bus_id = g_strdup_printf(SD_ID128_FORMAT_STR, SD_ID128_FORMAT_VAL(id));
     self->reader = spoke_message_reader_new(self->bus_id);
+    self->listeners = spoke_listeners_new(self->bus, on_pace_changed, self);
 
     r = sd_bus_path_encode(SPOKE_BUS_DEVICE_PREFIX, spoke_device_get_name(self->device), &path);
     if (r < 0)
@@ -173,6 +186,7 @@ spoke_device_bus_free(SpokeDeviceBus *device_bus)
     sd_bus_slot_unref(device_bus->slot);
     spoke_device_snapshot_clear(&device_bus->told);
     g_clear_pointer(&device_bus->reader, spoke_message_reader_free);
+    g_clear_pointer(&device_bus->listeners, spoke_listeners_free);
     g_free(device_bus->path);
     g_free(device_bus->bus_id);
     sd_bus_unref(device_bus->bus);
@@ -194,6 +208,7 @@ spoke_device_bus_get_device(SpokeDeviceBus *device_bus)
 void
 spoke_device_bus_drop_owner(SpokeDeviceBus *device_bus, const char *name)
 {
+    spoke_listeners_drop(device_bus->listeners, name);
     spoke_delivery_drop_owner(spoke_device_get_delivery(device_bus->device), name);
 }
 

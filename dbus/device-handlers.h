@@ -2,6 +2,7 @@
 #pragma once
 
 #include "dbus/device-bus.h"
+#include "dbus/listeners.h"
 #include "dbus/message-bus.h"
 
 /*
@@ -35,6 +36,7 @@ struct SpokeDeviceBus {
     SpokeCallers *callers;      /* borrowed, outlives us */
     SpokeDevice *device;        /* borrowed */
     SpokeMessageReader *reader; /* owned */
+    SpokeListeners *listeners;  /* owned */
     sd_bus_slot *slot;          /* owned: the vtable's place on the bus */
     char *path;                 /* owned */
     char *bus_id;               /* owned */

@@ -161,10 +161,14 @@ subscribe(SpokeCall *call, gpointer object, gpointer user_data)
         subscription = spoke_delivery_subscribe(
             spoke_device_get_delivery(self->device), spoke_caller_get_name(caller), request->mode,
             request->filter, request->lock_msec, request->credit, &error);
-    if (subscription == 0)
+    if (subscription == 0) {
         spoke_call_fail(call, error);
-    else
-        spoke_call_answer(call, "u", subscription);
+        return;
+    }
+    if (spoke_listeners_is_slow(self->listeners, spoke_caller_get_name(caller)))
+        spoke_delivery_set_slow(spoke_device_get_delivery(self->device),
+                                spoke_caller_get_name(caller), TRUE);
+    spoke_call_answer(call, "u", subscription);
 }
 
 static void
@@ -345,7 +349,9 @@ spoke_device_emit_received(SpokeDeviceBus *self, const char *owner, const SpokeD
         r = spoke_message_write(signal, delivered);
     if (r >= 0)
         r = sd_bus_send_to(self->bus, signal, owner, NULL);
-    if (r < 0 && !spoke_bus_is_gone(r))
+    if (r >= 0)
+        spoke_listeners_note(self->listeners, owner, spoke_message_cost(delivered->message));
+    else if (!spoke_bus_is_gone(r))
         g_warning("Message %" G_GUINT64_FORMAT " could not be sent to %s: %s",
                   delivered->message->id, owner, g_strerror(-r));
 }

@@ -469,6 +469,55 @@ test_messages_sent_while_offline_come(void)
     wait_fate(h, "m1", "Completed");
 }
 
+typedef struct {
+    guint64 received;
+    guint64 waiting;
+} Counts;
+
+static gboolean
+counts_are(Harness *h, gpointer user_data)
+{
+    const Counts *counts = user_data;
+
+    return harness_counter(h, "ReceivedMessages") == counts->received &&
+           harness_counter(h, "WaitingMessages") >= counts->waiting;
+}
+
+/* What the bus keeps for a program that hangs counts against the daemon, until the bus listens to
+ * the daemon no more: so there must be an end to it, and no message may be lost by it. */
+static void
+test_stopped_observer_is_not_flooded(void)
+{
+    g_autoptr(Harness) h = harness_new();
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GSubprocessLauncher) launcher =
+        g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_SILENCE);
+    g_autofree char *text = g_strnfill(60000, 'x');
+    g_autofree char *body = g_strdup_printf("{\"body\":\"%s\"}", text);
+
+    harness_start_daemon(h);
+    harness_wait_state(h, "connected");
+    g_subprocess_launcher_setenv(launcher, "DBUS_SYSTEM_BUS_ADDRESS", harness_get_bus_address(h),
+                                 TRUE);
+    g_autoptr(GSubprocess) observer = g_subprocess_launcher_spawn(
+        launcher, &error, g_getenv("SPOKECTL"), "listen", "--json", NULL);
+    g_assert_no_error(error);
+    json_node_unref(harness_hub(h, "POST", "/devices/" HARNESS_DEVICE_ID "/messages", body));
+    Counts counts = {.received = 1};
+    harness_wait(h, "the first message", counts_are, &counts);
+    harness_wait_counter(h, "WaitingMessages", 0);
+
+    g_subprocess_send_signal(observer, SIGSTOP);
+    for (guint i = 0; i < 45; i++)
+        json_node_unref(harness_hub(h, "POST", "/devices/" HARNESS_DEVICE_ID "/messages", body));
+    counts = (Counts){.received = 46, .waiting = 20};
+    harness_wait(h, "messages to wait", counts_are, &counts);
+
+    g_subprocess_send_signal(observer, SIGCONT);
+    harness_wait_counter(h, "WaitingMessages", 0);
+    g_subprocess_force_exit(observer);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -497,5 +546,6 @@ main(int argc, char **argv)
     g_test_add_func("/c2d/receive/lock-outlives-the-caller",
                     test_a_received_lock_outlives_the_caller);
     g_test_add_func("/c2d/full/rest-stays-at-the-hub", test_full_inbox_leaves_the_rest_at_the_hub);
+    g_test_add_func("/c2d/observer/stopped-is-not-flooded", test_stopped_observer_is_not_flooded);
     return g_test_run();
 }

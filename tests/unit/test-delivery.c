@@ -951,6 +951,40 @@ test_pause_from_start(Fixture *fixture, gconstpointer data)
     fixture_assert_said(fixture, "");
 }
 
+/* Who does not keep up */
+
+static void
+test_slow_observer_is_not_there(Fixture *fixture, gconstpointer data)
+{
+    fixture_observe(fixture, "olga", "");
+    spoke_delivery_set_slow(fixture->delivery, "olga", TRUE);
+    fixture_take_over(fixture, "ab");
+    fixture_assert_said(fixture, "");
+    g_assert_cmpuint(spoke_delivery_get_waiting(fixture->delivery), ==, 2);
+
+    spoke_delivery_set_slow(fixture->delivery, "olga", FALSE);
+
+    fixture_assert_said(fixture, "olga~a olga~b");
+    g_assert_cmpuint(spoke_delivery_get_waiting(fixture->delivery), ==, 0);
+}
+
+static void
+test_slow_handler_is_busy(Fixture *fixture, gconstpointer data)
+{
+    fixture_handle(fixture, "alice", 4, "");
+    fixture_observe(fixture, "olga", "");
+    spoke_delivery_set_slow(fixture->delivery, "alice", TRUE);
+
+    fixture_take_over(fixture, "a");
+    fixture_assert_said(fixture, "olga~a");
+    fixture_receive(fixture, "bob", 0, 0);
+    fixture_assert_said(fixture, "bob=a/1");
+    fixture_take_over(fixture, "b");
+    spoke_delivery_set_slow(fixture->delivery, "alice", FALSE);
+
+    fixture_assert_said(fixture, "olga~b alice<b/1");
+}
+
 /* Limits, stopping, idling */
 
 static void
@@ -1129,6 +1163,8 @@ static const struct {
     {"/delivery/stop/hands-nothing-out", test_stop_hands_nothing_out},
     {"/delivery/free/answers-receivers", test_free_answers_receivers},
     {"/delivery/idle/sets-no-alarm", test_idle_sets_no_alarm},
+    {"/delivery/slow/observer-is-not-there", test_slow_observer_is_not_there},
+    {"/delivery/slow/handler-is-busy", test_slow_handler_is_busy},
 };
 
 int
