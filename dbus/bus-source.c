@@ -9,10 +9,10 @@
  * its descriptor and a deadline (CLOCK_MONOTONIC in absolute microseconds, as GLib's). When either
  * comes, it lets sd-bus process what is there, message by message.
  *
- * A burst is served in one dispatch, up to a bound that keeps the loop fair: at some 10 µs a
- * message, other sources wait a millisecond at most.
+ * A burst is served in one dispatch, for as long as keeps the loop fair: other sources wait that
+ * long, or for one message. Most take some 10 µs, a batch of a thousand takes milliseconds.
  */
-#define MESSAGES_PER_DISPATCH_MAX 64
+#define DISPATCH_USEC_MAX 1000
 
 typedef struct {
     GSource source;
@@ -61,10 +61,12 @@ static gboolean
 dispatch(GSource *source, GSourceFunc callback, gpointer user_data)
 {
     BusSource *self = (BusSource *)source;
-    int r = 1;
+    gint64 end_usec = g_get_monotonic_time() + DISPATCH_USEC_MAX;
+    int r = 0;
 
-    for (guint n = 0; r > 0 && n < MESSAGES_PER_DISPATCH_MAX; n++)
+    do
         r = sd_bus_process(self->bus, NULL);
+    while (r > 0 && g_get_monotonic_time() < end_usec);
     if (r >= 0)
         return G_SOURCE_CONTINUE;
 

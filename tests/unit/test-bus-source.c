@@ -111,6 +111,57 @@ test_deadline_is_kept(BusFixture *fixture, gconstpointer data)
     slot = sd_bus_slot_unref(slot);
 }
 
+typedef struct {
+    guint served;
+    guint served_before; /* when the other source last had its turn */
+    guint most;          /* between two turns of it */
+} Turns;
+
+static int
+serve_slowly(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+    Turns *turns = userdata;
+
+    if (!sd_bus_message_is_method_call(m, "test.Silent", NULL))
+        return 0;
+    g_usleep(2000); /* as reading a batch of a thousand messages would take */
+    turns->served++;
+    return 1;
+}
+
+static gboolean
+take_turn(gpointer user_data)
+{
+    Turns *turns = user_data;
+
+    turns->most = MAX(turns->most, turns->served - turns->served_before);
+    turns->served_before = turns->served;
+    return G_SOURCE_CONTINUE;
+}
+
+static void
+test_burst_of_long_calls_leaves_others_their_turn(BusFixture *fixture, gconstpointer data)
+{
+    g_autoptr(sd_bus_slot) slot = NULL;
+    sd_bus *client = bus_fixture_connect(fixture);
+    Turns turns = {0};
+
+    g_assert_cmpint(sd_bus_add_filter(fixture->service, &slot, serve_slowly, &turns), >=, 0);
+    for (guint i = 0; i < 20; i++) {
+        g_autoptr(sd_bus_message) m = NULL;
+        g_assert_cmpint(
+            sd_bus_message_new_method_call(client, &m, SPOKE_BUS_NAME, "/", "test.Silent", "Take"),
+            >=, 0);
+        g_assert_cmpint(sd_bus_send(client, m, NULL), >=, 0);
+    }
+    guint id = g_idle_add_full(G_PRIORITY_DEFAULT, take_turn, &turns, NULL);
+    bus_fixture_wait_for(turns.served == 20);
+    g_source_remove(id);
+
+    g_assert_cmpuint(turns.most, <=, 1);
+    slot = sd_bus_slot_unref(slot);
+}
+
 static void
 on_closed(int bus_errno, gpointer user_data)
 {
@@ -165,6 +216,8 @@ main(int argc, char **argv)
     ADD("/bus-source/sleep/idle", test_idle_source_sleeps);
     ADD("/bus-source/sleep/waiting-for-an-answer", test_waiting_for_an_answer_sleeps);
     ADD("/bus-source/deadline/is-kept", test_deadline_is_kept);
+    ADD("/bus-source/burst/of-long-calls-leaves-others-their-turn",
+        test_burst_of_long_calls_leaves_others_their_turn);
     ADD("/bus-source/end/is-told-once", test_end_is_told_once);
     return g_test_run();
 }
