@@ -8,8 +8,8 @@
 
 /*
  * The outbox inside. outbox.c is its public face and decides what becomes of a message;
- * outbox-write.c puts rows on disk and takes them off, outbox-history.c reads them back and drops
- * the oldest. Operations of the writer hold a reference to the outbox, so that one that is freed
+ * outbox-room.c says what may come in, outbox-write.c puts rows on disk and takes them off,
+ * outbox-history.c reads them back and drops the oldest. Operations of the writer hold a reference to the outbox, so that one that is freed
  * lives on, closed, until the last has come back.
  */
 
@@ -94,6 +94,11 @@ void spoke_outbox_finish(SpokeOutbox *outbox, SpokeMessage *message, SpokeOutcom
                          const char *detail);
 /* As much of the total was lost on disk. */
 void spoke_outbox_forget(SpokeOutbox *outbox, SpokeLane lane, guint64 messages, guint64 bytes);
+
+/* outbox-room.c */
+/* Whether there is room. @ret_demand: what @messages take. Errors: QUEUE_FULL */
+gboolean spoke_outbox_check_room(SpokeOutbox *outbox, SpokeMessage **messages, guint n,
+                                 SpokeTally *ret_demand, GError **error);
 
 /* outbox-write.c */
 SpokeOutboxPut *spoke_outbox_put_new(SpokeOutbox *outbox, SpokeMessage **messages, guint n,

@@ -20,9 +20,6 @@
 #define IDLE_ROOM_MESSAGES 256
 #define IDLE_ROOM_BYTES    (256 * 1024)
 
-/* Messages that wait for their commit are in memory; a disk that has stopped must not fill it. */
-#define PENDING_BYTES_MAX (G_GUINT64_CONSTANT(16) * 1024 * 1024)
-
 SpokeOutbox *
 spoke_outbox_ref(SpokeOutbox *outbox)
 {
@@ -222,104 +219,6 @@ keep_unwritten(SpokeOutbox *outbox, SpokeOutboxPut *put)
     put->is_resolved = TRUE;
 }
 
-/* What the puts want of the limits. */
-typedef struct {
-    SpokeTally all;
-    SpokeTally volatiles;
-} Demand;
-
-static Demand
-sum_demand(SpokeMessage **messages, guint n)
-{
-    Demand demand = {0};
-
-    for (guint i = 0; i < n; i++) {
-        gsize cost = spoke_message_cost(messages[i]);
-        spoke_tally_add(&demand.all, 1, cost);
-        if (messages[i]->durability == SPOKE_DURABILITY_VOLATILE)
-            spoke_tally_add(&demand.volatiles, 1, cost);
-    }
-    return demand;
-}
-
-static gboolean
-refuse(GError **error, guint64 bytes, const char *what, guint64 used, guint64 limit)
-{
-    g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_QUEUE_FULL,
-                "No room for %" G_GUINT64_FORMAT " bytes: %s takes %" G_GUINT64_FORMAT
-                " of %" G_GUINT64_FORMAT " bytes",
-                bytes, what, used, limit);
-    return FALSE;
-}
-
-static void
-drop_expired(SpokeOutbox *outbox)
-{
-    gint64 now_usec = spoke_spool_now(outbox->spool);
-    SpokeMessage *message = NULL;
-
-    for (guint lane = 0; lane < SPOKE_N_LANES; lane++) {
-        while ((message = spoke_outbox_lane_pop_expired(&outbox->lanes[lane], now_usec)) != NULL)
-            spoke_outbox_finish(outbox, message, SPOKE_OUTCOME_EXPIRED, "");
-    }
-    spoke_outbox_request_pages(outbox);
-}
-
-/* What drop-oldest will free, sooner or later: normal messages that are not taken. */
-static guint64
-sum_droppable(SpokeOutbox *outbox)
-{
-    guint64 bytes = outbox->tallies[SPOKE_LANE_NORMAL].bytes;
-
-    if (outbox->options.when_full != SPOKE_WHEN_FULL_DROP_OLDEST)
-        return 0;
-    return bytes - MIN(bytes, outbox->in_flight[SPOKE_LANE_NORMAL].bytes);
-}
-
-static gboolean
-check_bytes(SpokeOutbox *outbox, guint64 bytes, GError **error)
-{
-    guint64 limit = outbox->options.bytes_max;
-
-    if (spoke_outbox_sum_bytes(outbox) + bytes > limit)
-        drop_expired(outbox);
-    guint64 used = spoke_outbox_sum_bytes(outbox);
-    guint64 fixed = used - MIN(sum_droppable(outbox), used);
-    return fixed + bytes <= limit || refuse(error, bytes, "the queue", used, limit);
-}
-
-static gboolean
-check_volatile(SpokeOutbox *outbox, const SpokeTally *demand, GError **error)
-{
-    SpokeTally waiting = outbox->pending_volatile;
-
-    for (guint lane = 0; lane < SPOKE_N_LANES; lane++)
-        spoke_tally_add(&waiting, outbox->lanes[lane].live.length, outbox->lanes[lane].live_bytes);
-    if (demand->messages == 0 || (waiting.messages + demand->messages <= SPOKE_OUTBOX_LIVE_MAX &&
-                                  waiting.bytes + demand->bytes <= SPOKE_OUTBOX_LIVE_BYTES_MAX))
-        return TRUE;
-    g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_QUEUE_FULL,
-                "No room for %" G_GUINT64_FORMAT " volatile messages: %" G_GUINT64_FORMAT
-                " messages of %" G_GUINT64_FORMAT
-                " bytes wait in memory, and the limits are %d and %d",
-                demand->messages, waiting.messages, waiting.bytes, SPOKE_OUTBOX_LIVE_MAX,
-                SPOKE_OUTBOX_LIVE_BYTES_MAX);
-    return FALSE;
-}
-
-static gboolean
-check_room(SpokeOutbox *outbox, const Demand *demand, GError **error)
-{
-    guint64 pending =
-        outbox->pending[SPOKE_LANE_URGENT].bytes + outbox->pending[SPOKE_LANE_NORMAL].bytes;
-
-    if (pending >= PENDING_BYTES_MAX)
-        return refuse(error, demand->all.bytes, "what waits for the disk", pending,
-                      PENDING_BYTES_MAX);
-    return check_volatile(outbox, &demand->volatiles, error) &&
-           check_bytes(outbox, demand->all.bytes, error);
-}
-
 /* Fills in what the spool sets, and counts the messages. */
 static void
 accept(SpokeOutbox *outbox, SpokeMessage **messages, guint n, guint64 first_id)
@@ -347,11 +246,11 @@ gboolean
 spoke_outbox_put(SpokeOutbox *outbox, SpokeMessage **messages, guint n, SpokePutFunc done,
                  gpointer user_data, GError **error)
 {
+    SpokeTally demand = {0};
     guint64 first_id = 0;
 
     g_return_val_if_fail(n > 0, FALSE);
-    Demand demand = sum_demand(messages, n);
-    if (!check_room(outbox, &demand, error) ||
+    if (!spoke_outbox_check_room(outbox, messages, n, &demand, error) ||
         !spoke_spool_allot_ids(outbox->spool, n, &first_id, error))
         return FALSE;
 
@@ -359,7 +258,7 @@ spoke_outbox_put(SpokeOutbox *outbox, SpokeMessage **messages, guint n, SpokePut
     SpokeOutboxPut *put = spoke_outbox_put_new(outbox, messages, n, done, user_data);
     if (put->durability == SPOKE_DURABILITY_VOLATILE)
         put->is_resolved = TRUE;
-    else if (can_stay_unwritten(outbox, put, &demand.all))
+    else if (can_stay_unwritten(outbox, put, &demand))
         keep_unwritten(outbox, put);
     else
         spoke_outbox_push_put(outbox, put);
