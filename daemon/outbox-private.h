@@ -9,8 +9,8 @@
 /*
  * The outbox inside. outbox.c is its public face and decides what becomes of a message;
  * outbox-room.c says what may come in, outbox-write.c puts rows on disk and takes them off,
- * outbox-history.c reads them back and drops the oldest. Operations of the writer hold a reference to the outbox, so that one that is freed
- * lives on, closed, until the last has come back.
+ * outbox-history.c reads them back and drops the oldest. Operations of the writer hold a reference
+ * to the outbox, so that one that is freed lives on, closed, until the last has come back.
  */
 
 /* Where a message's row is. */
