@@ -53,6 +53,28 @@ spoke_batch_get_number(const SpokeBatch *batch, guint i)
     return g_array_index(batch->numbers, guint64, i);
 }
 
+SpokeBatch *
+spoke_batch_split(SpokeBatch *batch)
+{
+    SpokeBatch *rest = spoke_batch_new(batch->owner);
+    guint half = spoke_batch_count(batch) / 2;
+    gsize half_end = g_array_index(batch->ends, gsize, half - 1);
+    gsize start = half_end;
+
+    rest->created_usec = batch->created_usec;
+    for (guint i = half; i < spoke_batch_count(batch); i++) {
+        gsize end = g_array_index(batch->ends, gsize, i);
+
+        spoke_batch_add(rest, (const char *)batch->bytes->data + start, end - start,
+                        spoke_batch_get_number(batch, i));
+        start = end;
+    }
+    g_byte_array_set_size(batch->bytes, (guint)half_end);
+    g_array_set_size(batch->ends, half);
+    g_array_set_size(batch->numbers, half);
+    return rest;
+}
+
 int
 spoke_batch_send(SpokeBatch *batch, SpokeClient *client, const SpokeOutgoing *template,
                  const char *run_id, SpokeSentFunc sent, SpokeSettledFunc settled)

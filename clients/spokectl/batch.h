@@ -28,6 +28,10 @@ guint spoke_batch_count(const SpokeBatch *batch);
 gboolean spoke_batch_is_full(const SpokeBatch *batch);
 guint64 spoke_batch_get_number(const SpokeBatch *batch, guint i);
 
+/* Leaves the first half of its lines, of two or more, in @batch, which has not been accepted.
+ * Returns: (transfer full): the rest */
+SpokeBatch *spoke_batch_split(SpokeBatch *batch);
+
 /**
  * spoke_batch_send:
  * @template: all but body and message-id; if it has a creation-time, the batch sets its own

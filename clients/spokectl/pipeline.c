@@ -247,6 +247,9 @@ compare_batches(gconstpointer a, gconstpointer b)
 static void
 hold(Pipeline *self, SpokeBatch *batch, gboolean full)
 {
+    /* A batch that is all or nothing may never fit; half of it will. Those behind it stay whole. */
+    if (full && self->held == NULL && spoke_batch_count(batch) > 1)
+        self->held = g_list_prepend(NULL, spoke_batch_split(batch));
     self->held = g_list_insert_sorted(self->held, batch, compare_batches);
     note(self, full ? "The queue is full" : "spoked is away");
     if (full && self->retry_source == 0)
