@@ -26,11 +26,10 @@ receive() {
     local reply
     reply=$(busctl call --timeout=$(($1 + 5)) "${device[@]}" Receive 'ta{sv}' $(($1 * 1000)) \
         1 lock t 30000) || return
-    read -r _ id size rest <<<"$reply"
-    id=${id//\"/}
-    body=
-    local byte hex=
-    for byte in $(cut -d ' ' -f "1-$size" <<<"$rest"); do
+    local words byte hex=
+    read -ra words <<<"$reply"
+    id=${words[1]//\"/}
+    for byte in "${words[@]:3:words[2]}"; do
         printf -v hex '%s\\x%02x' "$hex" "$byte"
     done
     printf -v body '%b' "$hex"
