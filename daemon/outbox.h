@@ -12,8 +12,8 @@
  * writer thread. Fresh messages of flows that have no history stay in memory ("live") and share
  * the line with the history, one for one, so that they don't wait behind hours of it; a flow that
  * has history queues behind it, so order within a flow and lane is kept. Urgent before normal.
- * Volatile messages are always live, so they may overtake the history of their own flow: waiting for
- * it in memory, they would soon be refused. They count against the byte limit and are refused
+ * Volatile messages are always live, so they may overtake the history of their own flow: waiting
+ * for it in memory, they would soon be refused. They count against the byte limit and are refused
  * beyond the live limits.
  *
  * Counters survive a restart in the database: opening never scans the queue.

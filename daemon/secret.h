@@ -11,7 +11,7 @@ typedef struct SpokeSecret SpokeSecret;
 
 SpokeSecret *spoke_secret_new(const void *data, size_t size); /* copies */
 SpokeSecret *spoke_secret_new_take(char *text);               /* wipes and frees @text */
-SpokeSecret *spoke_secret_ref(SpokeSecret *secret); /* NULL gives NULL */
+SpokeSecret *spoke_secret_ref(SpokeSecret *secret);           /* NULL gives NULL */
 void spoke_secret_unref(SpokeSecret *secret);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SpokeSecret, spoke_secret_unref)
 
