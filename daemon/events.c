@@ -22,6 +22,7 @@
 #define EVENT_SPOOL_FULL      "fbc9e3b6ff184521870770a4b1afe73d"
 #define EVENT_SPOOL_FAILED    "eea26857d89f41c8aa92e603d34992c5"
 #define EVENT_STRANGERS       "c544df0acdae409fb5c6594905f216a9"
+#define EVENT_REJECTED        "03e24740f16240aab12c6fecc9b1e3a8"
 #define EVENT_DEAD_LETTER     "3b11681277234333a321299e4ac47e65"
 #define EVENT_RECEIVE_PAUSED  "5b84060a556a49f8b3a3f2243c279364"
 #define EVENT_CLOCK_UNSET     "8d105e2fe7f344af84ee3cdc851b58ca"
@@ -205,6 +206,18 @@ spoke_event_strangers(const char *identity, guint64 queued, guint64 received)
     spoke_log_entry(LOG_WARNING, EVENT_STRANGERS, text, "SPOKE_IDENTITY", identity,
                     "SPOKE_QUEUED_MESSAGES", queued_text, "SPOKE_RECEIVED_MESSAGES", received_text,
                     NULL);
+}
+
+void
+spoke_event_rejected(guint64 id, const char *app, gsize bytes, const char *reason)
+{
+    g_autofree char *id_text = number(id);
+    g_autofree char *bytes_text = number(bytes);
+    g_autofree char *text = g_strdup_printf("Message %s from %s, %s bytes, is given up: %s",
+                                            id_text, app, bytes_text, reason);
+
+    spoke_log_entry(LOG_ERR, EVENT_REJECTED, text, "SPOKE_MESSAGE", id_text, "SPOKE_APP", app,
+                    "SPOKE_BYTES", bytes_text, "SPOKE_REASON", reason, NULL);
 }
 
 void

@@ -24,6 +24,8 @@ void spoke_event_spool_full(gboolean full);
 void spoke_event_spool_failed(const char *text);
 /* Start-up found messages of an identity that is not served; see strangers.h. */
 void spoke_event_strangers(const char *identity, guint64 queued, guint64 received);
+/* The hub will never take a message that was accepted from an application. */
+void spoke_event_rejected(guint64 id, const char *app, gsize bytes, const char *reason);
 void spoke_event_dead_letter(guint64 id, const char *reason, guint delivery_count);
 void spoke_event_receive_paused(SpokePause pause);
 void spoke_event_clock_unset(void);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/flow.h"
 
+#include "daemon/events.h"
 #include "daemon/inflight.h"
 
 /*
@@ -17,7 +18,7 @@ struct SpokeFlow {
     SpokeIdentity *identity;
 
     SpokeInflight *inflight; /* owned */
-    SpokeMessage *held;      /* owned; the suspect while the one after it is tried; else NULL */
+    GPtrArray *held;         /* the suspect, and those skipped, while the one after is tried */
     SpokeSuspicion suspicion;
     gboolean was_any_acked; /* on this connection */
     gboolean is_feeding;
@@ -36,6 +37,7 @@ spoke_flow_new(SpokeSpool *spool, SpokeOutbox *outbox)
     flow->spool = spool;
     flow->outbox = outbox;
     flow->inflight = spoke_inflight_new();
+    flow->held = g_ptr_array_new();
     flow->arrivals = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
     return flow;
 }
@@ -81,26 +83,44 @@ next_message(SpokeFlow *flow)
     return bytes <= flow->module->window_bytes ? message : NULL;
 }
 
-/* On trial: the suspect steps aside for the message after it, if there is one. Only while nothing
- * is sent, so that the suspect is the first that waits. */
+/* On trial: the suspect, and those after it that fared no better, step aside for the message after
+ * them, if there is one. Only while nothing is sent, so that the suspect is the first that waits.
+ */
 static void
 hold_suspect(SpokeFlow *flow)
 {
-    if (flow->held != NULL || spoke_inflight_get_sent(flow->inflight) > 0 ||
+    guint n_held = 1 + flow->suspicion.skipped;
+    guint n = 0;
+
+    if (flow->held->len > 0 || spoke_inflight_get_sent(flow->inflight) > 0 ||
         spoke_suspicion_get_mode(&flow->suspicion) != SPOKE_SUSPICION_TRIAL)
         return;
 
-    guint n = 0;
-
-    (void)take(flow, 2);
+    (void)take(flow, n_held + 1);
     g_autofree SpokeMessage **messages = spoke_inflight_steal(flow->inflight, &n);
+    gboolean is_first = n > 0 && messages[0]->id == flow->suspicion.suspect;
 
     for (guint i = 0; i < n; i++) {
-        if (i == 0 && n > 1 && messages[0]->id == flow->suspicion.suspect)
-            flow->held = messages[0];
+        if (is_first && i < n_held && i + 1 < n)
+            g_ptr_array_add(flow->held, messages[i]);
         else
             spoke_inflight_add(flow->inflight, messages[i]);
     }
+}
+
+/* All that is not settled goes back; those held are the oldest. */
+static void
+give_back(SpokeFlow *flow)
+{
+    guint n = 0;
+    g_autofree SpokeMessage **messages = spoke_inflight_steal(flow->inflight, &n);
+    g_autoptr(GPtrArray) all = g_steal_pointer(&flow->held);
+
+    flow->held = g_ptr_array_new();
+    for (guint i = 0; i < n; i++)
+        g_ptr_array_add(all, messages[i]);
+    if (all->len > 0)
+        spoke_outbox_give_back(flow->outbox, (SpokeMessage **)all->pdata, all->len);
 }
 
 static gboolean
@@ -148,16 +168,21 @@ spoke_flow_begin(SpokeFlow *flow, const SpokeTransportModule *module, SpokeTrans
 }
 
 static void
-on_accepted(SpokeFlow *flow)
+on_accepted(SpokeFlow *flow, guint64 id)
 {
-    SpokeMessage *held = g_steal_pointer(&flow->held);
-
     flow->was_any_acked = TRUE;
-    spoke_suspicion_clear(&flow->suspicion);
-    if (held != NULL)
-        spoke_outbox_settle(flow->outbox, held, SPOKE_OUTCOME_REJECTED,
-                            "the hub closed the connection each time it was sent, and takes "
-                            "other messages");
+    spoke_suspicion_note_acked(&flow->suspicion, id);
+    if (flow->held->len > 0)
+        give_back(flow); /* the suspect is next */
+}
+
+/* @message: (transfer full) */
+static void
+reject(SpokeFlow *flow, SpokeMessage *message, const char *detail)
+{
+    spoke_event_rejected(message->id, message->app != NULL ? message->app : "an unknown program",
+                         message->body_size, detail);
+    spoke_outbox_settle(flow->outbox, message, SPOKE_OUTCOME_REJECTED, detail);
 }
 
 static void
@@ -169,14 +194,15 @@ settle(SpokeFlow *flow, const SpokeSettlement *settlement)
         return;
     switch (settlement->verdict) {
     case SPOKE_VERDICT_ACCEPT:
-        on_accepted(flow);
+        on_accepted(flow, message->id);
         spoke_outbox_settle(flow->outbox, message, SPOKE_OUTCOME_ACCEPTED, settlement->detail);
         break;
     case SPOKE_VERDICT_RELEASE:
         spoke_outbox_give_back(flow->outbox, &message, 1);
         break;
     case SPOKE_VERDICT_REJECT:
-        spoke_outbox_settle(flow->outbox, message, SPOKE_OUTCOME_REJECTED, settlement->detail);
+        reject(flow, message,
+               settlement->detail != NULL ? settlement->detail : "the hub refused it");
         break;
     }
 }
@@ -189,19 +215,14 @@ spoke_flow_settled(SpokeFlow *flow, const SpokeSettlement *settlements, guint n)
 }
 
 static void
-give_back(SpokeFlow *flow)
+reject_suspect(SpokeFlow *flow)
 {
-    guint n = 0;
-    g_autofree SpokeMessage **messages = spoke_inflight_steal(flow->inflight, &n);
-    g_autofree SpokeMessage **all = g_new(SpokeMessage *, n + 1);
-    guint n_all = 0;
+    SpokeMessage *suspect = spoke_inflight_get_oldest(flow->inflight);
 
-    if (flow->held != NULL)
-        all[n_all++] = g_steal_pointer(&flow->held);
-    for (guint i = 0; i < n; i++)
-        all[n_all++] = messages[i];
-    if (n_all > 0)
-        spoke_outbox_give_back(flow->outbox, all, n_all);
+    spoke_suspicion_clear(&flow->suspicion);
+    if (suspect != NULL && spoke_inflight_remove(flow->inflight, suspect))
+        reject(flow, suspect,
+               "the hub closed the connection each time it was sent, and takes other messages");
 }
 
 SpokeCause
@@ -219,8 +240,11 @@ spoke_flow_end(SpokeFlow *flow, SpokeCause cause, gint64 lived_usec)
     flow->transport = NULL;
     flow->identity = NULL;
     g_hash_table_remove_all(flow->arrivals);
+    cause = spoke_suspicion_note_end(&flow->suspicion, &end);
+    if (spoke_suspicion_is_proved(&flow->suspicion))
+        reject_suspect(flow);
     give_back(flow);
-    return spoke_suspicion_note_end(&flow->suspicion, &end);
+    return cause;
 }
 
 void
@@ -231,6 +255,7 @@ spoke_flow_free(SpokeFlow *flow)
 
     give_back(flow);
     spoke_inflight_free(flow->inflight);
+    g_ptr_array_unref(flow->held);
     g_hash_table_unref(flow->arrivals);
     g_free(flow);
 }

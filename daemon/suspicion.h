@@ -9,12 +9,16 @@
  * up, or it can't bear one of our messages. Pure: fed with what happened.
  *
  * A message is not given up for being unlucky. It must have been alone on the line when the hub
- * closed, several times, and then another message must get through without it.
+ * closed, several times; then another message must get through without it, so that the hub is known
+ * to be well, and when the suspect follows it at once the hub must close again; all this twice.
  */
 typedef struct {
     guint closes;    /* young connections closed by the hub, in a row */
     guint64 suspect; /* id of the message that was the oldest unacknowledged one; 0: nobody */
     guint attempts;  /* with which nothing got through, ended by the hub, in a row */
+    guint skipped;   /* messages behind the suspect that got through no better */
+    guint proofs;
+    gboolean is_proving;
 } SpokeSuspicion;
 
 typedef struct {
@@ -31,13 +35,20 @@ typedef struct {
 SpokeCause spoke_suspicion_note_end(SpokeSuspicion *suspicion, const SpokeConnectionEnd *end);
 
 /* A message got through. */
+void spoke_suspicion_note_acked(SpokeSuspicion *suspicion, guint64 id);
 void spoke_suspicion_clear(SpokeSuspicion *suspicion);
+
+/* The suspect is to be rejected. */
+gboolean spoke_suspicion_is_proved(const SpokeSuspicion *suspicion);
+
+/* So many messages are held back at most. */
+#define SPOKE_SUSPICION_HELD_MAX 8
 
 typedef enum {
     SPOKE_SUSPICION_NONE,
     SPOKE_SUSPICION_ALONE, /* send the oldest message alone and wait for its acknowledgement */
-    SPOKE_SUSPICION_TRIAL, /* hold the oldest back and send the one after it alone; if that gets
-                              through, the oldest is rejected */
+    SPOKE_SUSPICION_TRIAL, /* hold the oldest and those skipped back, send the one after alone */
+    SPOKE_SUSPICION_PROOF, /* that got through: send the oldest alone, on the same connection */
 } SpokeSuspicionMode;
 
 SpokeSuspicionMode spoke_suspicion_get_mode(const SpokeSuspicion *suspicion);

@@ -605,11 +605,63 @@ test_poison_is_rejected(Fixture *fixture, gconstpointer unused)
     assert_sent(fixture, 4, "1");
     be_closed(fixture);
     assert_sent(fixture, 5, "2"); /* without it */
-    assert_settled(fixture, "");
+    fake_transport_settled(1, SPOKE_VERDICT_ACCEPT);
+    assert_sent(fixture, 6, "1"); /* right behind it */
+    be_closed(fixture);
+    assert_sent(fixture, 7, "3");
+    fake_transport_settled(1, SPOKE_VERDICT_ACCEPT);
+    assert_sent(fixture, 8, "1");
+    assert_settled(fixture, "2+ 3+");
+    be_closed(fixture);
+
+    assert_settled(fixture, "2+ 3+ 1-");
+}
+
+/* The hub is well again just when the suspect steps aside. */
+static void
+test_poison_is_not_bad_luck(Fixture *fixture, gconstpointer unused)
+{
+    fake_outbox_put(fixture->outbox, 3, 100);
+    connect_it(fixture);
+    for (guint i = 0; i < 3; i++)
+        be_closed(fixture);
+
+    fake_transport_settled(1, SPOKE_VERDICT_ACCEPT);
+    assert_sent(fixture, 6, "1");
+    fake_transport_settled(1, SPOKE_VERDICT_ACCEPT);
+    assert_sent(fixture, 7, "3");
     fake_transport_settled(1, SPOKE_VERDICT_ACCEPT);
 
-    assert_settled(fixture, "1- 2+");
-    assert_sent(fixture, 6, "3");
+    assert_settled(fixture, "2+ 1+ 3+");
+}
+
+static gboolean
+is_poison(Fixture *fixture)
+{
+    const SpokeMessage *oldest = fixture->transport->sent->pdata[0];
+
+    return oldest->id <= 3;
+}
+
+static void
+test_poison_may_come_in_a_row(Fixture *fixture, gconstpointer unused)
+{
+    fake_outbox_put(fixture->outbox, 12, 100);
+    connect_it(fixture);
+
+    for (guint i = 0; i < 60 && fixture->transport->sent->len > 0; i++) {
+        if (is_poison(fixture))
+            be_closed(fixture);
+        else
+            fake_transport_settled(1, SPOKE_VERDICT_ACCEPT);
+    }
+
+    g_autofree char *settled = fake_outbox_describe_settled(fixture->outbox);
+    for (guint id = 1; id <= 12; id++) {
+        g_autofree char *outcome = g_strdup_printf(" %u%c", id, id <= 3 ? '-' : '+');
+        g_autofree char *padded = g_strconcat(" ", settled, NULL);
+        g_assert_nonnull(strstr(padded, outcome));
+    }
 }
 
 static void
@@ -918,6 +970,8 @@ main(int argc, char **argv)
     add("/connection/eviction/takes-young-connections", test_eviction_takes_young_connections);
     add("/connection/eviction/is-no-restart", test_eviction_is_no_restart);
     add("/connection/poison/is-rejected", test_poison_is_rejected);
+    add("/connection/poison/is-not-bad-luck", test_poison_is_not_bad_luck);
+    add("/connection/poison/may-come-in-a-row", test_poison_may_come_in_a_row);
     add("/connection/poison/is-not-the-hubs-bad-day", test_poison_is_not_the_hubs_bad_day);
     add("/connection/poison/needs-another-message", test_poison_needs_another_message);
     add("/connection/clock/unset-is-waited-for", test_clock_unset_is_waited_for);

@@ -91,6 +91,7 @@ test_every_event_is_one_line(void)
         spoke_event_spool_full(FALSE);
         spoke_event_spool_failed("disk I/O error");
         spoke_event_strangers("h/old", 7, 1);
+        spoke_event_rejected(11, "meter.service", 5, "the hub minds");
         spoke_event_dead_letter(12, "delivery-count", 10);
         spoke_event_receive_paused(SPOKE_PAUSE_FULL);
         spoke_event_receive_paused(SPOKE_PAUSE_STORAGE);
@@ -112,6 +113,7 @@ test_every_event_is_one_line(void)
         "spoked: error: The message store failed: disk I/O error\n"
         "spoked: warning: The message store holds messages of another identity, h/old: 7 to send "
         "and 1 received; *\n"
+        "spoked: error: Message 11 from meter.service, 5 bytes, is given up: the hub minds\n"
         "spoked: warning: Message 12 became a dead letter: delivery-count, handed out 10 times\n"
         "spoked: warning: The inbox is full; *\n"
         "spoked: warning: The disk takes no messages *\n"
