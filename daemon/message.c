@@ -267,13 +267,16 @@ spoke_message_check(const SpokeMessage *message, GError **error)
                     SPOKE_MESSAGE_BYTES_MAX);
         return FALSE;
     }
+    if (spoke_message_lookup_system(message, SPOKE_PROPERTY_MESSAGE_ID) == NULL)
+        size += SPOKE_MESSAGE_ID_MADE_BYTES; /* it will get one, and the hub counts that, too */
     if (!check_system(message, &size, &encoded, error) ||
         !check_properties(message, &size, &encoded, error))
         return FALSE;
     if (size > SPOKE_MESSAGE_BYTES_MAX) {
-        g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_TOO_LARGE,
-                    "Message of %zu bytes (body and properties) is over the limit of %d", size,
-                    SPOKE_MESSAGE_BYTES_MAX);
+        g_set_error(
+            error, SPOKE_ERROR, SPOKE_ERROR_TOO_LARGE,
+            "Message of %zu bytes (body, properties and message-id) is over the limit of %d", size,
+            SPOKE_MESSAGE_BYTES_MAX);
         return FALSE;
     }
     if (encoded > SPOKE_PROPERTIES_ENCODED_BYTES_MAX) {

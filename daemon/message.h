@@ -16,6 +16,7 @@
 #define SPOKE_PROPERTY_NAME_BYTES_MAX 256
 #define SPOKE_SYSTEM_VALUE_BYTES_MAX  1024
 #define SPOKE_MESSAGE_ID_BYTES_MAX    128 /* Source: iot-hub-protocol.md, 1.1 */
+#define SPOKE_MESSAGE_ID_MADE_BYTES   37  /* at most, of one the daemon makes: see spool.h */
 /* Percent-encoded "name=value&…" of everything: an MQTT topic holds 65535 bytes in all, and a
  * message must not depend on the transport. */
 #define SPOKE_PROPERTIES_ENCODED_BYTES_MAX 60000

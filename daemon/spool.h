@@ -68,5 +68,5 @@ const char *spoke_spool_get_id(SpokeSpool *spool);
 
 /* Makes the message-id of a message that came without one: the same text for the same message
  * however often it is sent. @buffer has SPOKE_SPOOL_MESSAGE_ID_SIZE bytes. */
-#define SPOKE_SPOOL_MESSAGE_ID_SIZE 48
+#define SPOKE_SPOOL_MESSAGE_ID_SIZE (SPOKE_MESSAGE_ID_MADE_BYTES + 1)
 void spoke_spool_format_message_id(SpokeSpool *spool, guint64 id, char *buffer);

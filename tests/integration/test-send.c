@@ -170,6 +170,23 @@ test_largest_message_arrives(void)
     g_assert_cmpint(json_object_get_int_member(message, "bodySize"), ==, TEXT_MAX - 3);
 }
 
+/* It gets a message-id on its way, which counts at the hub. */
+static void
+test_largest_message_without_id_arrives(void)
+{
+    g_autoptr(Harness) h = connected_harness();
+    g_autofree char *text = text_of(TEXT_MAX);
+    guint size = TEXT_MAX;
+
+    harness_refused(h, NULL, "TooLarge", "SendText", "(%s, @a{ss} {}, @a{sv} {})", text);
+    text[size -= 37] = '\0';
+    g_autoptr(GVariant) reply =
+        harness_call(h, NULL, "SendText", "(%s, @a{ss} {}, @a{sv} {})", text);
+
+    g_autoptr(JsonObject) message = only_arrival(h);
+    g_assert_cmpint(json_object_get_int_member(message, "bodySize"), ==, size);
+}
+
 /* A call that has to be refused, by error name and in GVariant's text form. */
 typedef struct {
     const char *error;
@@ -457,6 +474,7 @@ main(int argc, char **argv)
     g_test_add_func("/send/message-id/is-made-when-missing", test_a_message_without_id_gets_one);
     g_test_add_func("/send/batch/arrives-in-order", test_batch_arrives_in_order);
     g_test_add_func("/send/size/largest-arrives", test_largest_message_arrives);
+    g_test_add_func("/send/largest/without-id-arrives", test_largest_message_without_id_arrives);
     g_test_add_func("/send/size/too-large-is-refused", test_too_large_is_refused);
     g_test_add_func("/send/bad-input/is-refused", test_bad_input_is_refused);
     g_test_add_func("/send/bad-input/thousands-of-properties",

@@ -119,7 +119,8 @@ static void
 test_check_body_size(void)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(SpokeMessage) fits = message_with(NULL, NULL, SPOKE_MESSAGE_BYTES_MAX);
+    g_autoptr(SpokeMessage) fits =
+        message_with(NULL, NULL, SPOKE_MESSAGE_BYTES_MAX - SPOKE_MESSAGE_ID_MADE_BYTES);
     g_autoptr(SpokeMessage) large = message_with(NULL, NULL, SPOKE_MESSAGE_BYTES_MAX + 1);
 
     g_assert_true(spoke_message_check(fits, NULL));
@@ -135,13 +136,25 @@ test_check_counts_values_and_app_names(void)
     g_autoptr(GByteArray) system = g_byte_array_new();
     g_autoptr(GByteArray) properties = g_byte_array_new();
     g_autoptr(GError) error = NULL;
-    spoke_properties_append(system, SPOKE_PROPERTY_USER_ID, "12345"); /* the value counts */
-    spoke_properties_append(properties, "abc", "de");                 /* both count */
+    spoke_properties_append(system, SPOKE_PROPERTY_MESSAGE_ID, "12345"); /* the value counts */
+    spoke_properties_append(properties, "abc", "de");                    /* both count */
 
     g_autoptr(SpokeMessage) fits = message_with(system, properties, SPOKE_MESSAGE_BYTES_MAX - 10);
     g_autoptr(SpokeMessage) large = message_with(system, properties, SPOKE_MESSAGE_BYTES_MAX - 9);
 
     g_assert_true(spoke_message_check(fits, NULL));
+    g_assert_false(spoke_message_check(large, &error));
+    g_assert_error(error, SPOKE_ERROR, SPOKE_ERROR_TOO_LARGE);
+}
+
+/* The daemon makes a message-id where there is none: the hub counts that, too. */
+static void
+test_check_counts_message_id_to_come(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(SpokeMessage) large =
+        message_with(NULL, NULL, SPOKE_MESSAGE_BYTES_MAX - SPOKE_MESSAGE_ID_MADE_BYTES + 1);
+
     g_assert_false(spoke_message_check(large, &error));
     g_assert_error(error, SPOKE_ERROR, SPOKE_ERROR_TOO_LARGE);
 }
@@ -241,6 +254,8 @@ main(int argc, char **argv)
     g_test_add_func("/message/check/body-size", test_check_body_size);
     g_test_add_func("/message/check/counts-values-and-app-names",
                     test_check_counts_values_and_app_names);
+    g_test_add_func("/message/check/counts-message-id-to-come",
+                    test_check_counts_message_id_to_come);
     g_test_add_func("/message/check/system-values", test_check_system_values);
     g_test_add_func("/message/check/property-text", test_check_property_text);
     g_test_add_func("/message/check/number-of-properties", test_check_number_of_properties);
