@@ -216,7 +216,8 @@ run_group(SpokeSpoolWriter *writer, GPtrArray *ops)
         give_up(writer, rest, first_error);
     } else {
         writer->is_failing = FALSE;
-        if (is_any_adding(ops))
+        /* A few that still fit are no sign of room: it would come and go with each commit. */
+        if (writer->is_full && is_any_adding(ops) && spoke_store_has_room(writer->store))
             report_full(writer, FALSE);
     }
     finish(writer, ops);

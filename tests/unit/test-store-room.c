@@ -140,6 +140,27 @@ test_queue_that_fills_its_disk_drains(void)
     unmount(&fixture);
 }
 
+/* What is small may still fit where what is large does not. */
+static void
+test_full_disk_is_told_of_once(void)
+{
+    g_auto(Fixture) fixture;
+    mount_small(&fixture);
+    fixture_open(&fixture);
+    (void)fill(&fixture);
+
+    for (guint i = 0; i < 20; i++) {
+        g_assert_true(fixture_put(&fixture, "b", SPOKE_DURABILITY_SYNCED, NULL));
+        fixture_settle_down(&fixture);
+        put_long(&fixture, i, SPOKE_DURABILITY_SYNCED);
+        fixture_settle_down(&fixture);
+    }
+
+    g_assert_true(fixture.is_full);
+    g_assert_cmpuint(fixture.n_full, ==, 1);
+    unmount(&fixture);
+}
+
 static void
 test_full_disk_recovers_by_itself(void)
 {
@@ -228,6 +249,7 @@ main(int argc, char **argv)
     }
     g_test_add_func("/store-room/full/queue-that-fills-its-disk-drains",
                     test_queue_that_fills_its_disk_drains);
+    g_test_add_func("/store-room/full/is-told-of-once", test_full_disk_is_told_of_once);
     g_test_add_func("/store-room/full/recovers-by-itself", test_full_disk_recovers_by_itself);
     g_test_add_func("/store-room/full/keeps-flushed", test_full_disk_keeps_flushed);
     g_test_add_func("/store-room/full/open-delivers", test_open_on_full_disk_delivers);
