@@ -2,6 +2,7 @@
 #include "daemon/store-schema.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 /*
  * A new table or column means a new SCHEMA_VERSION and a step that makes it from the one before;
@@ -143,6 +144,15 @@ read_number(sqlite3 *db, const char *pragma, gint64 *ret_number, GError **error)
     return result == SQLITE_ROW;
 }
 
+/* A format that is for reading only, in a file that can be written. Source: sqlite.org/fileformat2,
+ * 1.3.3, "File format version numbers". */
+static gboolean
+is_made_read_only(sqlite3 *db)
+{
+    return sqlite3_db_readonly(db, "main") == 1 &&
+           access(sqlite3_db_filename(db, "main"), R_OK | W_OK) == 0;
+}
+
 gboolean
 spoke_schema_check(sqlite3 *db, GError **error)
 {
@@ -152,7 +162,7 @@ spoke_schema_check(sqlite3 *db, GError **error)
     if (!read_number(db, "PRAGMA application_id", &application, error) ||
         !read_number(db, "PRAGMA user_version", &version, error))
         return FALSE;
-    if (application != APPLICATION_ID || version < 1) {
+    if (application != APPLICATION_ID || version < 1 || is_made_read_only(db)) {
         g_set_error(error, SPOKE_STORE_ERROR, SPOKE_STORE_ERROR_DAMAGED, "it is not a spool");
         return FALSE;
     }

@@ -78,6 +78,8 @@ connect_to(const char *path, sqlite3 **ret_db, GError **error)
         path, ret_db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     if (result == SQLITE_OK)
         result = spoke_schema_configure(*ret_db);
+    if (result == SQLITE_ERROR) /* a file format that SQLite does not know */
+        result = SQLITE_CORRUPT;
     return result == SQLITE_OK || spoke_schema_fail(*ret_db, result, error);
 }
 

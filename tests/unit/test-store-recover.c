@@ -52,6 +52,16 @@ write_at(Fixture *fixture, off_t offset, gsize size)
 }
 
 static void
+write_byte(Fixture *fixture, off_t offset, guint8 byte)
+{
+    g_autofree char *path = fixture_path(fixture, "spool.db");
+
+    int fd = g_open(path, O_RDWR, 0);
+    g_assert_cmpint(pwrite(fd, &byte, 1, offset), ==, 1);
+    close(fd);
+}
+
+static void
 cut_to(Fixture *fixture, off_t size)
 {
     g_autofree char *path = fixture_path(fixture, "spool.db");
@@ -182,6 +192,20 @@ test_garbage_header_loses_nothing(void)
     write_at(&fixture, 0, 100);
 
     assert_recovers(&fixture, N_QUEUE, 0);
+}
+
+/* One byte each. Source: sqlite.org/fileformat2, 1.3: 18 and 47 are versions of the file's format.
+ */
+static void
+test_garbage_format_loses_nothing(void)
+{
+    for (guint i = 0; i < 2; i++) {
+        g_auto(Fixture) fixture;
+        make_queue(&fixture);
+        write_byte(&fixture, i == 0 ? 18 : 47, 99);
+
+        assert_recovers(&fixture, N_QUEUE, 0);
+    }
 }
 
 static void
@@ -504,6 +528,8 @@ main(int argc, char **argv)
     g_test_add_func("/store-recover/truncated/within-page",
                     test_cut_within_page_keeps_what_is_left);
     g_test_add_func("/store-recover/truncated/emptied-starts-anew", test_emptied_starts_anew);
+    g_test_add_func("/store-recover/garbage/format-loses-nothing",
+                    test_garbage_format_loses_nothing);
     g_test_add_func("/store-recover/garbage/header-loses-nothing",
                     test_garbage_header_loses_nothing);
     g_test_add_func("/store-recover/garbage/first-page-loses-nothing",
