@@ -382,7 +382,6 @@ attach_sources(Daemon *self)
 {
     uint64_t watchdog_usec = 0;
 
-    self->reload_id = g_unix_signal_add(SIGHUP, on_reload_signal, self);
     self->stop_ids[0] = g_unix_signal_add(SIGTERM, on_stop_signal, self);
     self->stop_ids[1] = g_unix_signal_add(SIGINT, on_stop_signal, self);
     if (sd_watchdog_enabled(0, &watchdog_usec) > 0)
@@ -433,6 +432,8 @@ serve(Daemon *self)
     int status = EXIT_SUCCESS;
 
     self->loop = g_main_loop_new(NULL, FALSE);
+    /* First of all: a SIGHUP that comes early waits for the loop instead of ending us. */
+    self->reload_id = g_unix_signal_add(SIGHUP, on_reload_signal, self);
     if (!open_state(self, &status, &error)) {
         spoke_event_failed(error->message);
     } else if (!open_bus(self, &error)) {

@@ -248,6 +248,21 @@ test_sighup_reloads(void)
     harness_wait(h, "the new limit", bytes_max_is_one_mega, NULL);
 }
 
+/* The name on the bus comes just before the main loop. */
+static void
+test_early_sighup_is_survived(void)
+{
+    g_autoptr(Harness) h = harness_new();
+
+    for (guint i = 0; i < 10; i++) {
+        harness_start_daemon(h);
+        g_assert_cmpint(kill(harness_get_daemon_pid(h), SIGHUP), ==, 0);
+
+        g_assert_cmpuint(harness_counter(h, "QueuedMessages"), ==, 0); /* the loop runs */
+        g_assert_cmpint(harness_stop_daemon(h), ==, 0);
+    }
+}
+
 static gboolean
 last_error_is(Harness *h, gpointer name)
 {
@@ -346,6 +361,7 @@ main(int argc, char **argv)
     g_test_add_func("/lifecycle/reload/fault-changes-nothing", test_faulty_reload_changes_nothing);
     g_test_add_func("/lifecycle/reload/takes-effect", test_reload_takes_effect_and_keeps_the_line);
     g_test_add_func("/lifecycle/reload/by-sighup", test_sighup_reloads);
+    g_test_add_func("/lifecycle/reload/early-sighup-is-survived", test_early_sighup_is_survived);
     g_test_add_func("/lifecycle/cause/each-failure-has-its-own", test_each_failure_has_its_cause);
     g_test_add_func("/lifecycle/cause/evicted", test_a_client_with_our_identity_is_noticed);
     g_test_add_func("/lifecycle/faults/cut-loses-nothing",
