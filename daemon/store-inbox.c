@@ -77,10 +77,12 @@ spoke_store_read_inbox(SpokeStore *store, guint identity, guint64 *after, GArray
     g_autoptr(GError) local_error = NULL;
 
     sqlite3_stmt *row = spoke_store_get_statement(store, SPOKE_STATEMENT_READ_INBOX);
+    gint64 place = spoke_place(identity, INBOX_LANE, *after);
     spoke_store_bind_span(row, &(SpokeStoreSpan){identity, INBOX_LANE, *after, SPOKE_ID_MAX});
-    for (guint i = 0; i < READ_ROWS && spoke_store_next_row(store, row, &local_error); i++) {
+    for (guint i = 0; i < READ_ROWS && spoke_store_next_place(store, row, &place, &local_error);
+         i++) {
         SpokeStoreArrival arrival = {0};
-        *after = spoke_place_id(sqlite3_column_int64(row, 0));
+        *after = spoke_place_id(place);
         if (spoke_store_parse_inbox(row, &arrival))
             g_array_append_val(arrivals, arrival);
         else

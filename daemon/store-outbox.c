@@ -135,9 +135,10 @@ spoke_store_read_page(SpokeStore *store, const SpokeStoreSpan *span, SpokeStoreP
     spoke_store_page_clear(page);
     spoke_store_page_init(page);
     sqlite3_stmt *row = spoke_store_get_statement(store, SPOKE_STATEMENT_READ_OUTBOX);
+    gint64 place = spoke_place(span->identity, span->lane, span->after);
     spoke_store_bind_span(row, span);
     while (n_rows < SPOKE_STORE_PAGE_ROWS && costs < SPOKE_STORE_PAGE_COSTS &&
-           (is_row = spoke_store_next_row(store, row, &local_error))) {
+           (is_row = spoke_store_next_place(store, row, &place, &local_error))) {
         costs += add_to_page(page, row);
         n_rows++;
     }
@@ -192,11 +193,12 @@ choose_oldest(SpokeStore *store, const SpokeStoreSpan *span, guint64 bytes, guin
     gboolean is_row = TRUE;
 
     sqlite3_stmt *row = spoke_store_get_statement(store, SPOKE_STATEMENT_MEASURE_OUTBOX);
+    gint64 place = spoke_place(span->identity, span->lane, span->after);
     spoke_store_bind_span(row, span);
     drop->last_id = span->after;
     while (drop->tally.messages < rows_max && drop->tally.bytes < bytes &&
-           (is_row = spoke_store_next_row(store, row, &local_error))) {
-        guint64 id = spoke_place_id(sqlite3_column_int64(row, 0));
+           (is_row = spoke_store_next_place(store, row, &place, &local_error))) {
+        guint64 id = spoke_place_id(place);
         while (next_spared < spare->len && g_array_index(spare, guint64, next_spared) < id)
             next_spared++;
         if (next_spared == spare->len || g_array_index(spare, guint64, next_spared) != id)
@@ -265,9 +267,10 @@ spoke_store_read_flows(SpokeStore *store, guint identity, SpokeLane lane, guint6
     g_autoptr(GError) local_error = NULL;
 
     sqlite3_stmt *row = spoke_store_get_statement(store, SPOKE_STATEMENT_READ_FLOWS);
+    gint64 place = spoke_place(identity, lane, 0) - 1;
     bind_marks(row, identity, lane, first_id);
-    while (spoke_store_next_row(store, row, &local_error)) {
-        guint64 mark = spoke_place_id(sqlite3_column_int64(row, 0));
+    while (spoke_store_next_place(store, row, &place, &local_error)) {
+        guint64 mark = spoke_place_id(place);
         marks[mark] = (guint64)sqlite3_column_int64(row, 1);
     }
     sqlite3_reset(row);

@@ -7,8 +7,9 @@
 #include "daemon/store-schema.h"
 
 /*
- * Rows are read in the order of their places until SQLite meets a page it can't use; then the
- * nearest place behind it that can be read is looked for, and reading goes on there. What lies in
+ * Rows are read in the order of their places until SQLite meets a page it can't use, or one that
+ * leads back; then the nearest place behind it that can be read is looked for, and reading goes on
+ * there. It never goes back, so it comes to an end whatever the tree looks like. What lies in
  * the gaps is then looked for on the leaves themselves, in case only the tree above them is gone.
  */
 #define ROWS_A_TRANSACTION 1000
@@ -26,8 +27,9 @@ can_read_at(sqlite3_stmt *row, gint64 place)
 {
     sqlite3_bind_int64(row, 1, place);
     int result = sqlite3_step(row);
+    gboolean is_behind = result == SQLITE_ROW && sqlite3_column_int64(row, 0) < place;
     sqlite3_reset(row);
-    return result == SQLITE_ROW || result == SQLITE_DONE;
+    return (result == SQLITE_ROW && !is_behind) || result == SQLITE_DONE;
 }
 
 /* The nearest place after @place, which can't be read, that can; -1 if there is none. */
@@ -85,6 +87,7 @@ walk(SpokeSalvage *salvage, const char *sql, RowFunc func, GArray *gaps, GError 
     sqlite3_stmt *row = NULL;
     gboolean is_fine = TRUE;
     gint64 place = 0;
+    gint64 gap_from = -1; /* what follows is not known to be all, up to the next row; -1: it is */
     int result = SQLITE_ERROR;
 
     if (salvage->from == NULL ||
@@ -96,17 +99,27 @@ walk(SpokeSalvage *salvage, const char *sql, RowFunc func, GArray *gaps, GError 
     while (is_fine && place >= 0 && result != SQLITE_DONE) {
         sqlite3_bind_int64(row, 1, place);
         while (is_fine && (result = sqlite3_step(row)) == SQLITE_ROW) {
-            place = MIN(sqlite3_column_int64(row, 0), G_MAXINT64 - 1) + 1;
+            gint64 found = sqlite3_column_int64(row, 0);
+            if (found < place) {
+                result = SQLITE_CORRUPT;
+                break;
+            }
+            if (gap_from >= 0)
+                note_gap(salvage, gaps, gap_from, found - 1);
+            gap_from = -1;
+            place = MIN(found, G_MAXINT64 - 1) + 1;
             is_fine = func(salvage, row, error) && count_row(salvage, error);
         }
         sqlite3_reset(row);
         if (is_fine && result != SQLITE_DONE) {
-            gint64 next = find_readable(row, place);
-            note_gap(salvage, gaps, place, next < 0 ? G_MAXINT64 : next - 1);
-            place = next;
+            gap_from = gap_from >= 0 ? gap_from : place;
+            place = find_readable(row, place);
         }
     }
     sqlite3_finalize(row);
+    /* A tree that was damaged before may well say too early that there is no more. */
+    if (gap_from >= 0 || gaps->len > 0)
+        note_gap(salvage, gaps, gap_from >= 0 ? gap_from : place, G_MAXINT64);
     return is_fine;
 }
 

@@ -333,9 +333,28 @@ gboolean
 spoke_store_next_row(SpokeStore *store, sqlite3_stmt *statement, GError **error)
 {
     int result = sqlite3_step(statement);
+    /* A row that says that it is too big for SQLite was never written. */
+    if (result == SQLITE_TOOBIG)
+        result = SQLITE_CORRUPT;
     if (result != SQLITE_ROW && result != SQLITE_DONE)
         (void)spoke_schema_fail(store->db, result, error);
     return result == SQLITE_ROW;
+}
+
+gboolean
+spoke_store_next_place(SpokeStore *store, sqlite3_stmt *statement, gint64 *place, GError **error)
+{
+    if (!spoke_store_next_row(store, statement, error))
+        return FALSE;
+
+    gint64 next = sqlite3_column_int64(statement, 0);
+    if (next <= *place) {
+        g_set_error_literal(error, SPOKE_STORE_ERROR, SPOKE_STORE_ERROR_DAMAGED,
+                            "its rows are out of order");
+        return FALSE;
+    }
+    *place = next;
+    return TRUE;
 }
 
 gint

@@ -151,6 +151,11 @@ gboolean spoke_store_run(SpokeStore *store, sqlite3_stmt *statement, GError **er
 /* Steps one that does: TRUE for a row; FALSE when there is none, or @error is set. Reset it after
  * the last row. */
 gboolean spoke_store_next_row(SpokeStore *store, sqlite3_stmt *statement, GError **error);
+/* The same for one that returns rows in the order of their places, the first column. @place:
+ * (inout): the one before; at first one below all that are asked for. A tree that is damaged can
+ * lead to any page, even back to where it came from: a place that does not rise is DAMAGED. */
+gboolean spoke_store_next_place(SpokeStore *store, sqlite3_stmt *statement, gint64 *place,
+                                GError **error);
 /* Rows changed by the last statement. */
 gint spoke_store_get_changes(SpokeStore *store);
 

@@ -258,6 +258,51 @@ test_lost_tables_of_names_and_ids(void)
     assert_recovers(&fixture, N_QUEUE, 1);
 }
 
+static guint32
+read_number(const guint8 *page, guint offset, guint size)
+{
+    guint32 number = 0;
+
+    for (guint i = 0; i < size; i++)
+        number = number << 8 | page[offset + i];
+    return number;
+}
+
+static void
+write_number(guint8 *page, guint offset, guint32 number)
+{
+    for (guint i = 0; i < 4; i++)
+        page[offset + i] = (guint8)(number >> (24 - 8 * i));
+}
+
+/* The tree leads back to its beginning and then nowhere: reading on after each error, in the order
+ * of what was read last, would never end. Source: SQLite, Database File Format, 1.6. */
+static void
+test_tree_that_leads_back_comes_to_an_end(void)
+{
+    g_auto(Fixture) fixture;
+    guint8 root[PAGE];
+    make_queue(&fixture);
+    g_autofree char *path = fixture_path(&fixture, "spool.db");
+    int fd = g_open(path, O_RDWR, 0);
+    g_assert_cmpint(pread(fd, root, PAGE, 4 * PAGE), ==, PAGE);
+    g_assert_cmpuint(root[0], ==, 5);                 /* an interior page of a table */
+    g_assert_cmpuint(read_number(root, 3, 2), >=, 2); /* cells */
+    guint32 first_child = read_number(root, read_number(root, 12, 2), 4);
+    write_number(root, read_number(root, 14, 2), first_child);
+    write_number(root, 8, G_MAXINT32); /* the last child */
+    g_assert_cmpint(pwrite(fd, root, PAGE, 4 * PAGE), ==, PAGE);
+    close(fd);
+
+    guint deadline = g_timeout_add_seconds(20, on_deadline, NULL);
+    fixture_open(&fixture);
+    guint n = drain(&fixture);
+    g_source_remove(deadline);
+
+    g_assert_cmpuint(n, ==, N_QUEUE); /* the leaves are whole */
+    g_assert_cmpuint(fixture.n_corrupt, ==, 1);
+}
+
 static void
 test_lost_tree_is_found_by_its_leaves(void)
 {
@@ -546,6 +591,8 @@ main(int argc, char **argv)
     g_test_add_func("/store-recover/lost-tree/of-large-messages", test_lost_tree_of_large_messages);
     g_test_add_func("/store-recover/garbage/pages-lose-only-themselves",
                     test_overwritten_pages_lose_only_themselves);
+    g_test_add_func("/store-recover/lost-tree/that-leads-back-comes-to-an-end",
+                    test_tree_that_leads_back_comes_to_an_end);
     g_test_add_func("/store-recover/random-damage/is-survived", test_random_damage_is_survived);
     g_test_add_func("/store-recover/running/keeps-what-is-in-memory",
                     test_damage_while_running_keeps_what_is_in_memory);
