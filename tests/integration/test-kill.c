@@ -9,6 +9,8 @@
 #include "tests/integration/harness.h"
 
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define KILLS_DEFAULT 200
@@ -22,6 +24,8 @@ typedef struct {
     GSubprocess *apps[APPS];
     char *ledgers[APPS];
     guint c2d_sent;
+    GHashTable *handled;      /* owned; ids of the C2D messages that were handled … */
+    off_t handled_upto[APPS]; /* … as far as the ledgers have been read */
 } Battle;
 
 static void
@@ -123,18 +127,50 @@ annoy(Battle *battle)
     json_node_unref(harness_hub(battle->h, "DELETE", "/faults", NULL));
 }
 
-/* Adds the second word of each complete line that begins with @what. */
-static void
-read_ledger(GHashTable *ids, const char *path, const char *what)
-{
-    g_autofree char *text = NULL;
+typedef void (*LineFunc)(const char *line, gpointer user_data);
 
-    if (!g_file_get_contents(path, &text, NULL, NULL))
-        return;
-    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-    for (char **line = lines; *line != NULL; line++)
-        if (g_str_has_prefix(*line, what))
-            g_hash_table_add(ids, g_strdup(*line + strlen(what)));
+/* Calls @func for each complete line, without its end. Files grow while they are read, to a hundred
+ * megabytes: so line by line. Returns: where reading goes on next time */
+static off_t
+read_lines(const char *path, off_t from, LineFunc func, gpointer user_data)
+{
+    FILE *file = fopen(path, "re");
+    char *line = NULL;
+    size_t capacity = 0;
+    ssize_t size;
+
+    if (file == NULL)
+        return from;
+    (void)fseeko(file, from, SEEK_SET);
+    while ((size = getline(&line, &capacity, file)) > 0 && line[size - 1] == '\n') {
+        from += size;
+        line[size - 1] = '\0';
+        func(line, user_data);
+    }
+    free(line);
+    (void)fclose(file);
+    return from;
+}
+
+typedef struct {
+    GHashTable *ids;
+    const char *what;
+} Entries;
+
+static void
+add_entry(const char *line, gpointer user_data)
+{
+    const Entries *entries = user_data;
+
+    if (g_str_has_prefix(line, entries->what))
+        g_hash_table_add(entries->ids, g_strdup(line + strlen(entries->what)));
+}
+
+/* Adds the second word of each line that begins with @what. Returns as read_lines(). */
+static off_t
+read_ledger(GHashTable *ids, const char *path, off_t from, const char *what)
+{
+    return read_lines(path, from, add_entry, &(Entries){ids, what});
 }
 
 /* Notes that @id arrived, and that what precedes it in its lane arrived before. That holds for what
@@ -155,26 +191,38 @@ note_arrival(Battle *battle, GHashTable *ids, GHashTable *last, GHashTable *answ
     g_hash_table_insert(last, lane, GSIZE_TO_POINTER(number));
 }
 
+typedef struct {
+    Battle *battle;
+    GHashTable *ids, *last, *answered;
+    guint n_lines;
+} Journal;
+
 /* The journal's third column is the message-id. */
+static void
+add_arrival(const char *line, gpointer user_data)
+{
+    Journal *journal = user_data;
+    g_auto(GStrv) columns = g_strsplit(line, "\t", -1);
+
+    if (g_strv_length(columns) < 4)
+        return;
+    note_arrival(journal->battle, journal->ids, journal->last, journal->answered, columns[2]);
+    journal->n_lines++;
+}
+
 static GHashTable *
 read_hub(Battle *battle, GHashTable *answered, guint *ret_lines)
 {
     g_autofree char *path = harness_get_hub_journal(battle->h);
-    g_autofree char *text = NULL;
-    GHashTable *ids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(GHashTable) last = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    Journal journal = {.battle = battle,
+                       .ids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
+                       .last = last,
+                       .answered = answered};
 
-    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
-    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-    *ret_lines = 0;
-    for (char **line = lines; *line != NULL; line++) {
-        g_auto(GStrv) columns = g_strsplit(*line, "\t", -1);
-        if (g_strv_length(columns) < 4)
-            continue;
-        note_arrival(battle, ids, last, answered, columns[2]);
-        ++*ret_lines;
-    }
-    return ids;
+    (void)read_lines(path, 0, add_arrival, &journal);
+    *ret_lines = journal.n_lines;
+    return journal.ids;
 }
 
 static void
@@ -188,9 +236,9 @@ assert_none_lost(Battle *battle)
     gpointer id;
 
     for (guint i = 0; i < APPS; i++) {
-        read_ledger(promised, battle->ledgers[i], "sent ");
-        read_ledger(answered, battle->ledgers[i], "sent ");
-        read_ledger(answered, battle->ledgers[i], "told ");
+        read_ledger(promised, battle->ledgers[i], 0, "sent ");
+        read_ledger(answered, battle->ledgers[i], 0, "sent ");
+        read_ledger(answered, battle->ledgers[i], 0, "told ");
     }
     g_autoptr(GHashTable) arrived = read_hub(battle, answered, &lines);
     g_hash_table_iter_init(&iter, promised);
@@ -209,11 +257,11 @@ static gboolean
 all_handled(Harness *h, gpointer user_data)
 {
     Battle *battle = user_data;
-    g_autoptr(GHashTable) handled = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 
     for (guint i = 0; i < APPS; i++)
-        read_ledger(handled, battle->ledgers[i], "handled ");
-    return g_hash_table_size(handled) == battle->c2d_sent;
+        battle->handled_upto[i] =
+            read_ledger(battle->handled, battle->ledgers[i], battle->handled_upto[i], "handled ");
+    return g_hash_table_size(battle->handled) == battle->c2d_sent;
 }
 
 static guint
@@ -231,6 +279,7 @@ fight(const char *kind, guint rounds, gboolean is_hub_moody)
     const char *seed = g_getenv("SPOKE_KILL_SEED");
     Battle battle = {.h = h,
                      .kind = kind,
+                     .handled = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
                      .chance = seed != NULL ? g_rand_new_with_seed(atoi(seed)) : g_rand_new()};
 
     harness_start_daemon(h);
@@ -258,6 +307,7 @@ fight(const char *kind, guint rounds, gboolean is_hub_moody)
 
     assert_none_lost(&battle);
     g_assert_cmpuint(battle.c2d_sent, >, rounds / 4);
+    g_hash_table_unref(battle.handled);
     for (guint i = 0; i < APPS; i++)
         g_free(battle.ledgers[i]);
     g_rand_free(battle.chance);
