@@ -88,6 +88,28 @@ static const Row rows[] = {
                               "Report this with the journal of spoked: it is a mistake in the "
                               "daemon, not in the set-up.",
                               SPOKE_PACE_SLOW},
+    [SPOKE_CAUSE_NOT_FOUND] =
+        {"NotFound",
+         "Create the device in the hub, or correct DeviceId (and ModuleId) in "
+         "its connection string: the hub does not know it.",
+         SPOKE_PACE_SLOW},
+    [SPOKE_CAUSE_THROTTLED] = {"Throttled",
+                               "Wait: the hub limits how fast it takes messages; send less, or add "
+                               "units to the hub.",
+                               SPOKE_PACE_SLOW},
+    [SPOKE_CAUSE_QUOTA_EXCEEDED] = {"QuotaExceeded",
+                                    "The hub's quota is used up, until midnight UTC if it is the "
+                                    "day's: add units to the hub, or wait.",
+                                    SPOKE_PACE_SLOW},
+    [SPOKE_CAUSE_PROXY] = {"Proxy",
+                           "Check [Proxy] in the configuration: address, port, user and password, "
+                           "and that the proxy allows CONNECT to the hub's port; or choose a "
+                           "transport that can use a proxy.",
+                           SPOKE_PACE_NORMAL},
+    [SPOKE_CAUSE_UNSUPPORTED] = {"Unsupported",
+                                 "Choose another transport for this device: Transport= in the "
+                                 "configuration.",
+                                 SPOKE_PACE_SLOW},
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(rows) == SPOKE_N_CAUSES);
 

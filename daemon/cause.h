@@ -28,6 +28,13 @@ typedef enum {
     SPOKE_CAUSE_CLOCK,       /* the clock is not set; waiting for it */
     SPOKE_CAUSE_STORAGE,     /* the disk can't take C2D over */
     SPOKE_CAUSE_INTERNAL,
+    /* Where the protocol is precise: AMQP, HTTPS. */
+    SPOKE_CAUSE_NOT_FOUND, /* the hub knows no such device: CBS 404, amqp:not-found, HTTP 404 */
+    SPOKE_CAUSE_THROTTLED, /* too much of it: 429, device-container-throttled */
+    SPOKE_CAUSE_QUOTA_EXCEEDED, /* the day's, or the hub is suspended: 403, resource-limit-exceeded
+                                 */
+    SPOKE_CAUSE_PROXY,          /* it refuses or can't, or the transport can't use one */
+    SPOKE_CAUSE_UNSUPPORTED,    /* the transport can't carry this identity: a second one, X.509 */
     SPOKE_N_CAUSES,
 } SpokeCause;
 

@@ -4,9 +4,10 @@
 #include "daemon/error.h"
 
 #include <gmodule.h>
+#include <string.h>
 
 static const SpokeTransportModule *
-find_table(GModule *module, const char *path, GError **error)
+find_form(GModule *module, const char *path, const char *name, GError **error)
 {
     gpointer symbol = NULL;
 
@@ -15,21 +16,25 @@ find_table(GModule *module, const char *path, GError **error)
         return NULL;
     }
 
-    const SpokeTransportModule *table = symbol;
-
-    if (table->abi != SPOKE_TRANSPORT_ABI) {
-        g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_FAILED,
-                    "%s is made for another version of spoked: interface %u, not %u", path,
-                    table->abi, SPOKE_TRANSPORT_ABI);
-        return NULL;
+    for (const SpokeTransportModule *const *form = symbol; *form != NULL; form++) {
+        if ((*form)->abi != SPOKE_TRANSPORT_ABI) {
+            g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_FAILED,
+                        "%s is made for another version of spoked: interface %u, not %u", path,
+                        (*form)->abi, SPOKE_TRANSPORT_ABI);
+            return NULL;
+        }
+        if (g_str_equal((*form)->name, name))
+            return *form;
     }
-    return table;
+    g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_FAILED, "%s has no transport %s", path, name);
+    return NULL;
 }
 
 const SpokeTransportModule *
 spoke_module_load(const char *directory, const char *name, GError **error)
 {
-    g_autofree char *file = g_strconcat(name, "." G_MODULE_SUFFIX, NULL);
+    g_autofree char *family = g_strndup(name, strcspn(name, "-"));
+    g_autofree char *file = g_strconcat(family, "." G_MODULE_SUFFIX, NULL);
     g_autofree char *path = g_build_filename(directory, file, NULL);
     GModule *module = g_module_open(path, G_MODULE_BIND_LOCAL);
 
@@ -39,11 +44,11 @@ spoke_module_load(const char *directory, const char *name, GError **error)
         return NULL;
     }
 
-    const SpokeTransportModule *table = find_table(module, path, error);
+    const SpokeTransportModule *form = find_form(module, path, name, error);
 
-    if (table != NULL)
+    if (form != NULL)
         g_module_make_resident(module);
     else
         g_module_close(module);
-    return table;
+    return form;
 }

@@ -4,8 +4,8 @@
 #include "daemon/transport.h"
 
 /*
- * Finds a transport module, loads it and checks that it is made for this daemon. Once loaded it
- * stays: its library's threads and exit handlers could not bear its going.
+ * Finds the module that has the transport @name, loads it and checks that it is made for this
+ * daemon. Once loaded it stays: its library's threads and exit handlers could not bear its going.
  *
  * Errors: SPOKE_ERROR_FAILED, with the file's name. Returns: (transfer none) (nullable)
  */

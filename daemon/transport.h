@@ -7,10 +7,11 @@
 #include "daemon/secret.h"
 
 /*
- * The seam between the connection and a protocol. A protocol family is a module,
- * $libdir/spoked/transports/NAME.so, that exports one symbol, `spoke_transport_module`, of type
- * SpokeTransportModule. It links message_lib (messages, properties, mailbox) and nothing else of
- * the daemon.
+ * The seam between the connection and a protocol. A protocol family is a module file,
+ * $libdir/spoked/transports/FAMILY.so, that exports one symbol, `spoke_transport_modules`: a
+ * NULL-terminated array of pointers to SpokeTransportModule, one for each form the family has
+ * ("amqp", "amqp-ws"). What stands before the first dash of a form's name is its file. It links
+ * message_lib (messages, properties, mailbox) and nothing else of the daemon.
  *
  * A SpokeTransport is one connection attempt and, if that succeeds, one connection: it is made,
  * opened once, closed once, freed. All functions are called, and all events come, on the main
@@ -21,8 +22,11 @@
  * nothing comes any more, messages sent and not settled are unknown (the connection gives them back
  * to the outbox), and free() may be called, even from within closed(). free() without closed() is
  * allowed and silent.
+ *
+ * After detached() the same holds for that one identity: nothing of it comes any more, what it sent
+ * and is not settled is unknown, its tokens mean nothing, and attach() may bring it back.
  */
-#define SPOKE_TRANSPORT_ABI 1
+#define SPOKE_TRANSPORT_ABI 2
 
 typedef struct SpokeTransport SpokeTransport; /* each module's own */
 
@@ -31,12 +35,26 @@ typedef enum {
     SPOKE_CAPABILITY_SETTLE = 1 << 1,    /* abandon and reject reach the hub */
     SPOKE_CAPABILITY_MULTIPLEX = 1 << 2, /* more than one identity */
     SPOKE_CAPABILITY_RENEW = 1 << 3,     /* attach() again with a new token renews in band */
+    SPOKE_CAPABILITY_PROXY = 1 << 4,     /* goes through an HTTP proxy */
 } SpokeCapabilities;
+
+/* An HTTP proxy, to be asked for a tunnel with CONNECT. */
+typedef struct {
+    const char *host;
+    guint16 port;
+    const char *user;      /* NULL: without authentication */
+    SpokeSecret *password; /* NULL: none */
+} SpokeProxy;
 
 typedef struct {
     const char *host; /* to connect to: HostName or GatewayHostName; TLS name and SNI */
     guint16 port;
     const char *ca_file; /* PEM; NULL for the system's */
+    /* X.509: PEM, the client's certificate with its chain and its key; both NULL without. They are
+     * read when the connection is made. */
+    const char *certificate_file;
+    const char *key_file;
+    const SpokeProxy *proxy; /* NULL: straight to the host. Set only for those that can */
     guint keepalive_sec;
     guint connect_timeout_sec; /* for TCP, TLS and the protocol's own greeting together */
     const char *product;       /* "spoked/0.1.0": DeviceClientType */
@@ -68,13 +86,15 @@ typedef struct {
     void (*opened)(gpointer user_data);
     /* The end, whatever the reason; once. */
     void (*closed)(SpokeCause cause, const char *detail, gpointer user_data);
-    /* @identity can send and receive now. */
+    /* @identity can send and receive now. Comes again when attach() renewed a token in band. */
     void (*attached)(SpokeIdentity *identity, gpointer user_data);
-    /* @identity alone is out; the connection stays. For MQTT never: closed() says it all. */
+    /* @identity alone is out; the connection stays. For MQTT never: closed() says it all.
+     * @wait_usec: the hub said not to come back before, or 0 */
     void (*detached)(SpokeIdentity *identity, SpokeCause cause, const char *detail,
-                     gpointer user_data);
+                     gint64 wait_usec, gpointer user_data);
     void (*settled)(const SpokeSettlement *settlements, guint n, gpointer user_data);
-    /* A C2D message. @token names it for settle(), which must follow. (transfer none) */
+    /* A C2D message. @token names it for settle(), which must follow; it is unique within the
+     * transport. (transfer none) */
     void (*arrived)(SpokeIdentity *identity, SpokeMessage *message, gpointer token,
                     gpointer user_data);
 } SpokeTransportEvents;
@@ -85,25 +105,31 @@ typedef struct {
     const char *name; /* "mqtt": config, property Transport, journal */
     SpokeCapabilities capabilities;
     guint16 default_port;
-    guint window; /* how many sent messages may be unsettled at a time, … */
-    size_t
-        window_bytes; /* … and how much they may cost (spoke_message_cost()); one may exceed it */
+    guint identities_max; /* on one connection; 1 without MULTIPLEX */
+    /* How many sent messages of one identity may be unsettled at a time, and how much they may cost
+     * (spoke_message_cost()); one message may exceed the latter. */
+    guint window;
+    size_t window_bytes;
 
     SpokeTransport *(*create)(const SpokeEndpoint *endpoint, const SpokeTransportEvents *events,
                               gpointer user_data); /* copies @endpoint; @events outlive it */
     void (*open)(SpokeTransport *self);
     /* @token: SAS token, or NULL for X.509. MQTT, where the login is the connection, connects here.
-     */
+     * For an identity that is attached, where RENEW: the new token is for it. */
     void (*attach)(SpokeTransport *self, SpokeIdentity *identity, SpokeSecret *token);
     void (*detach)(SpokeTransport *self, SpokeIdentity *identity);
     /* Takes references and copies of its own. @n is within the window. A failed connection is
-     * reported by closed(). */
+     * reported by closed(). May be called many times in a row: where messages can share a frame or
+     * a request, gather them until the main loop comes round. */
     void (*send)(SpokeTransport *self, SpokeIdentity *identity, const SpokeOutgoing *messages,
                  guint n);
     /* C2D on or off for @identity; off leaves messages at the hub. */
     void (*receive)(SpokeTransport *self, SpokeIdentity *identity, gboolean on);
-    /* ACCEPT: it is on disk here, complete it at the hub. RELEASE where the protocol can't: the
-     * connection is closed before the hub could take it for delivered. */
+    /* Without PUSH: asks the hub for C2D now, until it has none or receive() is off; when to is the
+     * connection's business. With PUSH: nothing. */
+    void (*poll)(SpokeTransport *self, SpokeIdentity *identity);
+    /* ACCEPT: complete it at the hub. RELEASE, REJECT: abandon, dead-letter it; RELEASE where the
+     * protocol can't: the connection is closed before the hub could take it for delivered. */
     void (*settle)(SpokeTransport *self, gpointer token, SpokeVerdict verdict);
     /* Says goodbye properly; closed(SPOKE_CAUSE_CLOSED) follows within a few seconds at most.
      * Messages should be settled before. */
@@ -111,4 +137,4 @@ typedef struct {
     void (*free)(SpokeTransport *self);
 } SpokeTransportModule;
 
-#define SPOKE_TRANSPORT_SYMBOL "spoke_transport_module"
+#define SPOKE_TRANSPORT_SYMBOL "spoke_transport_modules"

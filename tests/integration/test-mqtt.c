@@ -222,7 +222,8 @@ on_attached(SpokeIdentity *identity, gpointer user_data)
 }
 
 static void
-on_detached(SpokeIdentity *identity, SpokeCause cause, const char *detail, gpointer user_data)
+on_detached(SpokeIdentity *identity, SpokeCause cause, const char *detail, gint64 wait_usec,
+            gpointer user_data)
 {
     g_assert_not_reached();
 }

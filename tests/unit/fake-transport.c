@@ -67,6 +67,11 @@ fake_receive(SpokeTransport *self, SpokeIdentity *identity, gboolean on)
 }
 
 static void
+fake_poll(SpokeTransport *self, SpokeIdentity *identity)
+{
+}
+
+static void
 fake_settle(SpokeTransport *self, gpointer token, SpokeVerdict verdict)
 {
     g_array_append_val(record.verdicts, verdict);
@@ -93,6 +98,7 @@ const SpokeTransportModule fake_transport_module = {
     .name = "fake",
     .capabilities = SPOKE_CAPABILITY_PUSH,
     .default_port = 1234,
+    .identities_max = 1,
     .window = 4,
     .window_bytes = 10000,
     .create = fake_create,
@@ -101,6 +107,7 @@ const SpokeTransportModule fake_transport_module = {
     .detach = fake_detach,
     .send = fake_send,
     .receive = fake_receive,
+    .poll = fake_poll,
     .settle = fake_settle,
     .close = fake_close,
     .free = fake_free,

@@ -226,6 +226,12 @@ mqtt_receive(SpokeTransport *self, SpokeIdentity *identity, gboolean on)
     spoke_paho_client_subscribe(self->client, filter, on);
 }
 
+static void
+mqtt_poll(SpokeTransport *self, SpokeIdentity *identity)
+{
+    /* Messages come by themselves. */
+}
+
 /* MQTT knows no reject: the daemon has the message, so the hub need not keep it. */
 static void
 mqtt_settle(SpokeTransport *self, gpointer token, SpokeVerdict verdict)
@@ -249,13 +255,12 @@ mqtt_free(SpokeTransport *self)
     g_free(self);
 }
 
-/* The module's one symbol: SPOKE_TRANSPORT_SYMBOL. */
-G_MODULE_EXPORT extern const SpokeTransportModule spoke_transport_module;
-const SpokeTransportModule spoke_transport_module = {
+static const SpokeTransportModule mqtt_module = {
     .abi = SPOKE_TRANSPORT_ABI,
     .name = "mqtt",
     .capabilities = SPOKE_CAPABILITY_PUSH,
     .default_port = PORT,
+    .identities_max = 1,
     .window = SPOKE_PAHO_WINDOW,
     .window_bytes = SPOKE_PAHO_WINDOW_BYTES,
     .create = mqtt_create,
@@ -264,7 +269,12 @@ const SpokeTransportModule spoke_transport_module = {
     .detach = mqtt_detach,
     .send = mqtt_send,
     .receive = mqtt_receive,
+    .poll = mqtt_poll,
     .settle = mqtt_settle,
     .close = mqtt_close,
     .free = mqtt_free,
 };
+
+/* The module's one symbol: SPOKE_TRANSPORT_SYMBOL. */
+G_MODULE_EXPORT extern const SpokeTransportModule *const spoke_transport_modules[];
+const SpokeTransportModule *const spoke_transport_modules[] = {&mqtt_module, NULL};
