@@ -36,7 +36,7 @@ gboolean spoke_device_reconfigure(SpokeDevice *device, const SpokeConfig *config
 void spoke_device_stop(SpokeDevice *device, gint64 timeout_usec, void (*done)(gpointer),
                        gpointer user_data);
 
-/* Checks (spoke_message_check) and puts. Errors at once: those, QUEUE_FULL, SHUTDOWN. */
+/* Checks (spoke_message_check) and puts. Errors at once: those, TOO_LARGE, QUEUE_FULL, SHUTDOWN. */
 gboolean spoke_device_send(SpokeDevice *device, SpokeMessage **messages, guint n, SpokePutFunc done,
                            gpointer user_data, GError **error);
 /* @done: once, with what remains; never before this returns. */

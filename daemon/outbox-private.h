@@ -96,7 +96,7 @@ void spoke_outbox_finish(SpokeOutbox *outbox, SpokeMessage *message, SpokeOutcom
 void spoke_outbox_forget(SpokeOutbox *outbox, SpokeLane lane, guint64 messages, guint64 bytes);
 
 /* outbox-room.c */
-/* Whether there is room. @ret_demand: what @messages take. Errors: QUEUE_FULL */
+/* Whether there is room. @ret_demand: what @messages take. Errors: QUEUE_FULL, TOO_LARGE */
 gboolean spoke_outbox_check_room(SpokeOutbox *outbox, SpokeMessage **messages, guint n,
                                  SpokeTally *ret_demand, GError **error);
 

@@ -40,6 +40,37 @@ refuse(GError **error, guint64 bytes, const char *what, guint64 used, guint64 li
     return FALSE;
 }
 
+/* What no empty queue could take would be refused for ever; who is told "full" tries again. */
+static gboolean
+check_ever_fits(SpokeOutbox *outbox, SpokeMessage **messages, guint n, const Demand *demand,
+                GError **error)
+{
+    guint64 limit = outbox->options.bytes_max;
+
+    for (guint i = 0; i < n; i++) {
+        gsize cost = spoke_message_cost(messages[i]);
+        if (cost <= limit)
+            continue;
+        g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_TOO_LARGE,
+                    "Message counts %zu bytes in the queue, over the limit of %" G_GUINT64_FORMAT
+                    " (BytesMax)",
+                    cost, limit);
+        if (n > 1)
+            g_prefix_error(error, "messages[%u]: ", i);
+        return FALSE;
+    }
+    if (demand->all.bytes <= limit && demand->volatiles.bytes <= SPOKE_OUTBOX_LIVE_BYTES_MAX)
+        return TRUE;
+    gboolean is_over_all = demand->all.bytes > limit;
+    g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_TOO_LARGE,
+                "Batch of %u messages counts %" G_GUINT64_FORMAT
+                " bytes in the queue, over the limit of %" G_GUINT64_FORMAT " %s; send it in parts",
+                n, is_over_all ? demand->all.bytes : demand->volatiles.bytes,
+                is_over_all ? limit : SPOKE_OUTBOX_LIVE_BYTES_MAX,
+                is_over_all ? "(BytesMax)" : "for volatile ones");
+    return FALSE;
+}
+
 static void
 drop_expired(SpokeOutbox *outbox)
 {
@@ -104,6 +135,8 @@ spoke_outbox_check_room(SpokeOutbox *outbox, SpokeMessage **messages, guint n,
         outbox->pending[SPOKE_LANE_URGENT].bytes + outbox->pending[SPOKE_LANE_NORMAL].bytes;
 
     *ret_demand = demand.all;
+    if (!check_ever_fits(outbox, messages, n, &demand, error))
+        return FALSE;
     if (pending >= PENDING_BYTES_MAX)
         return refuse(error, demand.all.bytes, "what waits for the disk", pending,
                       PENDING_BYTES_MAX);

@@ -78,9 +78,10 @@ void spoke_outbox_set_options(SpokeOutbox *outbox, const SpokeOutboxOptions *opt
  * Accepts all or none. Messages of one put have the same durability class or the strictest of
  * them applies to the answer.
  *
- * Errors (at once, @done is not called): SPOKE_ERROR_QUEUE_FULL, with value and limit; also when 16
- * MiB wait for the disk already. With drop-oldest the queue may be over its limit for as long as it
- * takes the writer to drop.
+ * Errors (at once, @done is not called), with value and limit: SPOKE_ERROR_TOO_LARGE, when not even
+ * an empty queue could take them; SPOKE_ERROR_QUEUE_FULL, also when 16 MiB wait for the disk
+ * already. With drop-oldest the queue may be over its limit for as long as it takes the writer to
+ * drop.
  */
 gboolean spoke_outbox_put(SpokeOutbox *outbox, SpokeMessage **messages, guint n, SpokePutFunc done,
                           gpointer user_data, GError **error);

@@ -271,13 +271,18 @@ on_sent(SpokeClient *client, const uint64_t *ids, size_t n, const SpokeFailure *
     SpokeBatch *batch = user_data;
     Pipeline *self = batch->owner;
 
+    /* A queue smaller than the batch takes it in parts. */
+    gboolean full =
+        failure != NULL && (failure->error == -ENOSPC ||
+                            (failure->error == -EMSGSIZE && spoke_batch_count(batch) > 1));
+
     self->flying = g_list_remove(self->flying, batch);
     if (failure == NULL)
         accept_batch(self, batch, ids, n);
     else if (self->ctl->ended)
         spoke_batch_free(batch);
-    else if (failure->error == -ENOSPC || (is_away(failure->error) && self->accepted_any))
-        hold(self, batch, failure->error == -ENOSPC);
+    else if (full || (is_away(failure->error) && self->accepted_any))
+        hold(self, batch, full);
     else
         give_up(self, batch, failure);
     if (!self->ctl->ended) {

@@ -96,6 +96,95 @@ test_put_refuses_over_limit(void)
     fixture_put_all(&fixture, "a3");
 }
 
+static gboolean
+put_batch(Fixture *fixture, const char *bodies, SpokeDurability durability, GError **error)
+{
+    g_auto(GStrv) names = g_strsplit(bodies, " ", -1);
+    g_autoptr(GPtrArray) messages =
+        g_ptr_array_new_with_free_func((GDestroyNotify)spoke_message_unref);
+
+    for (guint i = 0; names[i] != NULL; i++)
+        g_ptr_array_add(messages, fixture_message(names[i], durability));
+    return spoke_outbox_put(fixture->outbox, (SpokeMessage **)messages->pdata, messages->len, NULL,
+                            NULL, error);
+}
+
+/* Waiting would not help it. */
+static void
+test_put_calls_too_large_what_can_never_fit(void)
+{
+    static const SpokeWhenFull policies[] = {SPOKE_WHEN_FULL_REJECT, SPOKE_WHEN_FULL_DROP_OLDEST};
+
+    for (guint i = 0; i < G_N_ELEMENTS(policies); i++) {
+        g_auto(Fixture) fixture;
+        g_autoptr(GError) error = NULL;
+        fixture_init(&fixture);
+        fixture.options.when_full = policies[i];
+        fixture.options.bytes_max = COST("a12");
+        fixture_open(&fixture);
+        fixture_put_all(&fixture, "a12");
+
+        g_assert_false(fixture_put(&fixture, "a123", SPOKE_DURABILITY_SYNCED, &error));
+
+        g_assert_error(error, SPOKE_ERROR, SPOKE_ERROR_TOO_LARGE);
+        g_assert_cmpstr(error->message, ==,
+                        "Message counts 132 bytes in the queue, over the limit of 131 (BytesMax)");
+        g_assert_cmpuint(spoke_outbox_get_messages(fixture.outbox), ==, 1);
+    }
+}
+
+static void
+test_put_names_the_one_of_a_batch_that_can_never_fit(void)
+{
+    g_auto(Fixture) fixture;
+    g_autoptr(GError) error = NULL;
+    fixture_init(&fixture);
+    fixture.options.bytes_max = COST("a12");
+    fixture_open(&fixture);
+
+    g_assert_false(put_batch(&fixture, "a1 a123 a1", SPOKE_DURABILITY_SYNCED, &error));
+
+    g_assert_error(error, SPOKE_ERROR, SPOKE_ERROR_TOO_LARGE);
+    g_assert_cmpstr(
+        error->message, ==,
+        "messages[1]: Message counts 132 bytes in the queue, over the limit of 131 (BytesMax)");
+    g_assert_cmpuint(spoke_outbox_get_messages(fixture.outbox), ==, 0);
+}
+
+static void
+test_put_calls_too_large_a_batch_that_can_never_fit(void)
+{
+    g_auto(Fixture) fixture;
+    g_autoptr(GError) error = NULL;
+    fixture_init(&fixture);
+    fixture.options.bytes_max = 2 * COST("a1") + 1;
+    fixture_open(&fixture);
+
+    g_assert_false(put_batch(&fixture, "a1 a2 a3", SPOKE_DURABILITY_SYNCED, &error));
+
+    g_assert_error(error, SPOKE_ERROR, SPOKE_ERROR_TOO_LARGE);
+    g_assert_cmpstr(error->message, ==,
+                    "Batch of 3 messages counts 390 bytes in the queue, over the limit of 261 "
+                    "(BytesMax); send it in parts");
+    g_assert_true(put_batch(&fixture, "a1 a2", SPOKE_DURABILITY_SYNCED, NULL));
+}
+
+static void
+test_put_calls_too_large_a_volatile_batch_that_can_never_fit(void)
+{
+    g_auto(Fixture) fixture;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *body = g_strnfill(SPOKE_OUTBOX_LIVE_BYTES_MAX / 2, 'a');
+    g_autofree char *bodies = g_strjoin(" ", body, body, NULL);
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+
+    g_assert_false(put_batch(&fixture, bodies, SPOKE_DURABILITY_VOLATILE, &error));
+
+    g_assert_error(error, SPOKE_ERROR, SPOKE_ERROR_TOO_LARGE);
+    g_assert_nonnull(strstr(error->message, "over the limit of 2097152 for volatile ones"));
+}
+
 static void
 test_take_keeps_order_and_lanes(void)
 {
@@ -690,6 +779,14 @@ main(int argc, char **argv)
     g_test_add_func("/outbox/put/answers-after-it-returned", test_put_answers_after_it_returned);
     g_test_add_func("/outbox/put/batch-is-all-or-none", test_put_batch_is_all_or_none);
     g_test_add_func("/outbox/put/refuses-over-limit", test_put_refuses_over_limit);
+    g_test_add_func("/outbox/put/calls-too-large-what-can-never-fit",
+                    test_put_calls_too_large_what_can_never_fit);
+    g_test_add_func("/outbox/put/names-the-one-of-a-batch-that-can-never-fit",
+                    test_put_names_the_one_of_a_batch_that_can_never_fit);
+    g_test_add_func("/outbox/put/calls-too-large-a-batch-that-can-never-fit",
+                    test_put_calls_too_large_a_batch_that_can_never_fit);
+    g_test_add_func("/outbox/put/calls-too-large-a-volatile-batch-that-can-never-fit",
+                    test_put_calls_too_large_a_volatile_batch_that_can_never_fit);
     g_test_add_func("/outbox/take/keeps-order-and-lanes", test_take_keeps_order_and_lanes);
     g_test_add_func("/outbox/take/says-ready-once", test_take_says_ready_once);
     g_test_add_func("/outbox/settle/reports-and-empties", test_settle_reports_and_empties);
