@@ -51,7 +51,7 @@ typedef enum { SPOKE_SUBSCRIBE_OBSERVE, SPOKE_SUBSCRIBE_HANDLE } SpokeSubscribeM
 
 /* Limits per the Device interface. Source: dbus/org.spoked1.Device.xml, Subscribe and Receive. */
 #define SPOKE_SUBSCRIPTIONS_PER_OWNER_MAX 64
-#define SPOKE_RECEIVERS_MAX               256
+#define SPOKE_RECEIVERS_MAX               1024
 #define SPOKE_LOCK_MSEC_MIN               1000
 #define SPOKE_LOCK_MSEC_MAX               3600000
 #define SPOKE_LOCK_MSEC_DEFAULT           60000

@@ -9,6 +9,7 @@ struct SpokeCall {
     sd_bus_message *message; /* owned; NULL once answered */
     SpokeCaller *caller;     /* owned */
     size_t bytes;
+    gboolean holds;
     SpokeCallFunc act;
     gpointer object;  /* borrowed */
     gpointer request; /* owned */
@@ -66,6 +67,8 @@ spoke_call_free(SpokeCall *call)
     }
     if (call->free_request != NULL)
         call->free_request(call->request);
+    if (call->holds)
+        spoke_caller_release(call->caller);
     spoke_caller_leave(call->caller, call->bytes);
     spoke_caller_unref(call->caller);
     g_free(call);
@@ -86,6 +89,13 @@ SpokeCaller *
 spoke_call_get_caller(SpokeCall *call)
 {
     return call->caller;
+}
+
+gboolean
+spoke_call_hold(SpokeCall *call, GError **error)
+{
+    call->holds = spoke_caller_hold(call->caller, error);
+    return call->holds;
 }
 
 void

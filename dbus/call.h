@@ -39,6 +39,10 @@ void spoke_call_start(SpokeCall *call, SpokeCallFunc act, gpointer object, gpoin
 
 SpokeCaller *spoke_call_get_caller(SpokeCall *call); /* (transfer none) */
 
+/* The call may wait for long: until it is answered, it counts as something its caller holds.
+ * Errors: as of spoke_caller_hold() */
+gboolean spoke_call_hold(SpokeCall *call, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* Answers with values as for sd_bus_message_append(); @types "" for none. */
 void spoke_call_answer(SpokeCall *call, const char *types, ...);
 void spoke_call_fail(SpokeCall *call, const GError *error);

@@ -3,6 +3,7 @@
 
 #include "daemon/error.h"
 #include "dbus/process.h"
+#include "dbus/quota.h"
 
 #include <string.h>
 
@@ -23,6 +24,7 @@ struct SpokeCallers {
     guint ref_count;
     sd_bus *bus;         /* owned */
     GHashTable *by_name; /* owned: name (the caller's) → SpokeCaller (a reference) */
+    SpokeQuota *quota;   /* owned: of what callers hold */
     guint64 uses;
     size_t bytes; /* in calls that wait for their answer */
     void (*left)(const char *name, gpointer user_data);
@@ -39,7 +41,7 @@ struct SpokeCaller {
     gboolean is_tracked;      /* the match is in force */
     gboolean is_known;
     gboolean is_gone;
-    gboolean is_held;
+    guint holds;     /* 0 once gone */
     char *user;      /* owned; NULL if unknown */
     uid_t uid;       /* valid if user */
     GRefString *app; /* owned; set once known */
@@ -69,6 +71,7 @@ callers_unref(SpokeCallers *self)
     if (--self->ref_count > 0)
         return;
     g_hash_table_unref(self->by_name);
+    spoke_quota_free(self->quota);
     sd_bus_unref(self->bus);
     g_free(self);
 }
@@ -111,6 +114,8 @@ set_gone(SpokeCaller *self)
 
     caller->is_gone = TRUE;
     caller->callers->left(caller->name, caller->callers->left_data);
+    while (caller->holds > 0)
+        spoke_caller_release(caller);
     forget(caller);
 }
 
@@ -274,7 +279,7 @@ find_idle(SpokeCallers *self)
     g_hash_table_iter_init(&iter, self->by_name);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         SpokeCaller *caller = value;
-        if (!caller->is_known || caller->is_held || caller->calls > 0)
+        if (!caller->is_known || caller->holds > 0 || caller->calls > 0)
             continue;
         if (idle == NULL || caller->last_use < idle->last_use)
             idle = caller;
@@ -291,7 +296,8 @@ make_room(SpokeCallers *self, GError **error)
     SpokeCaller *idle = find_idle(self);
     if (idle == NULL) {
         g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_LIMIT_REACHED,
-                    "%u programs are being served already, which is the limit", SPOKE_CALLERS_MAX);
+                    "%u programs are being served already, which is the limit; try again",
+                    SPOKE_CALLERS_MAX);
         return FALSE;
     }
     forget(idle);
@@ -320,6 +326,7 @@ spoke_callers_new(sd_bus *bus, void (*left)(const char *, gpointer), gpointer us
     self->bus = sd_bus_ref(bus);
     self->by_name =
         g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)spoke_caller_unref);
+    self->quota = spoke_quota_new();
     self->left = left;
     self->left_data = user_data;
     return self;
@@ -443,12 +450,32 @@ spoke_caller_leave(SpokeCaller *caller, size_t bytes)
 }
 
 gboolean
-spoke_caller_hold(SpokeCaller *caller)
+spoke_caller_is_present(SpokeCaller *caller)
 {
-    if (caller->is_gone || !caller->is_tracked)
+    return caller->user != NULL && caller->is_tracked && !caller->is_gone;
+}
+
+gboolean
+spoke_caller_hold(SpokeCaller *caller, GError **error)
+{
+    if (!spoke_caller_is_present(caller)) {
+        g_set_error_literal(error, SPOKE_ERROR, SPOKE_ERROR_NOT_PERMITTED,
+                            "The bus does not know who is calling");
         return FALSE;
-    caller->is_held = TRUE;
+    }
+    if (!spoke_quota_take(caller->callers->quota, caller->uid, error))
+        return FALSE;
+    caller->holds++;
     return TRUE;
+}
+
+void
+spoke_caller_release(SpokeCaller *caller)
+{
+    if (caller->holds == 0)
+        return; /* it has left meanwhile */
+    caller->holds--;
+    spoke_quota_give(caller->callers->quota, caller->uid);
 }
 
 const char *

@@ -15,8 +15,9 @@ typedef struct SpokeCallers SpokeCallers;
 typedef struct SpokeCaller SpokeCaller;
 
 /* Connections remembered at a time. Each costs a match rule, of which dbus-daemon grants 512 to a
- * connection. Beyond it those go that neither wait for an answer nor hold anything. */
-#define SPOKE_CALLERS_MAX 256
+ * connection. Beyond it those go that neither wait for an answer nor hold anything. It is well over
+ * SPOKE_QUOTA_MAX, so that those who hold something for long leave room for the others. */
+#define SPOKE_CALLERS_MAX 448
 /* Calls of one caller that wait for their answer, and the bytes of messages in them */
 #define SPOKE_CALLER_CALLS_MAX 4096
 #define SPOKE_CALLER_BYTES_MAX (16 * 1024 * 1024)
@@ -63,9 +64,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SpokeCaller, spoke_caller_unref)
 gboolean spoke_caller_enter(SpokeCaller *caller, size_t bytes, GError **error);
 void spoke_caller_leave(SpokeCaller *caller, size_t bytes);
 
-/* It holds something that must end when it leaves the bus, so it may not be forgotten before.
- * FALSE if it has left already. */
-gboolean spoke_caller_hold(SpokeCaller *caller) G_GNUC_WARN_UNUSED_RESULT;
+/* It is known who it is, and we shall hear when it leaves the bus. */
+gboolean spoke_caller_is_present(SpokeCaller *caller);
+/* It holds one thing more for long that must end when it leaves the bus, so it may not be forgotten
+ * before it has released all, or left. Counts against its user's share, see dbus/quota.h. Errors:
+ * SPOKE_ERROR_NOT_PERMITTED (it is not present), _LIMIT_REACHED */
+gboolean spoke_caller_hold(SpokeCaller *caller, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void spoke_caller_release(SpokeCaller *caller);
 
 const char *spoke_caller_get_name(SpokeCaller *caller);             /* unique name */
 gboolean spoke_caller_get_uid(SpokeCaller *caller, uid_t *ret_uid); /* FALSE if unknown */

@@ -140,7 +140,7 @@ read_receive(sd_bus_message *m, GError **error)
 static gboolean
 check_presence(SpokeCaller *caller, GError **error)
 {
-    if (spoke_caller_get_user(caller) != NULL && spoke_caller_hold(caller))
+    if (spoke_caller_is_present(caller))
         return TRUE;
 
     g_set_error_literal(error, SPOKE_ERROR, SPOKE_ERROR_NOT_PERMITTED,
@@ -155,13 +155,16 @@ subscribe(SpokeCall *call, gpointer object, gpointer user_data)
     const SubscribeRequest *request = user_data;
     SpokeCaller *caller = spoke_call_get_caller(call);
     g_autoptr(GError) error = NULL;
-    guint32 subscription = 0;
 
-    if (check_presence(caller, &error))
-        subscription = spoke_delivery_subscribe(
-            spoke_device_get_delivery(self->device), spoke_caller_get_name(caller), request->mode,
-            request->filter, request->lock_msec, request->credit, &error);
+    if (!spoke_caller_hold(caller, &error)) {
+        spoke_call_fail(call, error);
+        return;
+    }
+    guint32 subscription = spoke_delivery_subscribe(
+        spoke_device_get_delivery(self->device), spoke_caller_get_name(caller), request->mode,
+        request->filter, request->lock_msec, request->credit, &error);
     if (subscription == 0) {
+        spoke_caller_release(caller);
         spoke_call_fail(call, error);
         return;
     }
@@ -175,14 +178,17 @@ static void
 unsubscribe(SpokeCall *call, gpointer object, gpointer request)
 {
     SpokeDeviceBus *self = object;
+    SpokeCaller *caller = spoke_call_get_caller(call);
     g_autoptr(GError) error = NULL;
 
-    if (spoke_delivery_unsubscribe(spoke_device_get_delivery(self->device),
-                                   spoke_caller_get_name(spoke_call_get_caller(call)),
-                                   GPOINTER_TO_UINT(request), &error))
-        spoke_call_answer(call, "");
-    else
+    if (!spoke_delivery_unsubscribe(spoke_device_get_delivery(self->device),
+                                    spoke_caller_get_name(caller), GPOINTER_TO_UINT(request),
+                                    &error)) {
         spoke_call_fail(call, error);
+        return;
+    }
+    spoke_caller_release(caller);
+    spoke_call_answer(call, "");
 }
 
 static void
@@ -207,6 +213,7 @@ receive(SpokeCall *call, gpointer object, gpointer user_data)
     g_autoptr(GError) error = NULL;
 
     if (!check_presence(caller, &error) ||
+        (request->timeout_usec > 0 && !spoke_call_hold(call, &error)) ||
         !spoke_delivery_receive(spoke_device_get_delivery(self->device),
                                 spoke_caller_get_name(caller), spoke_caller_get_user(caller),
                                 request->timeout_usec, request->filter, request->lock_msec,

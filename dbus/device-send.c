@@ -104,7 +104,13 @@ flush(SpokeCall *call, gpointer object, gpointer request)
 {
     SpokeDeviceBus *self = object;
     const gint64 *timeout_usec = request;
+    g_autoptr(GError) error = NULL;
 
+    if (*timeout_usec > 0 && spoke_caller_is_present(spoke_call_get_caller(call)) &&
+        !spoke_call_hold(call, &error)) {
+        spoke_call_fail(call, error);
+        return;
+    }
     spoke_device_flush(self->device, *timeout_usec, on_flushed, call);
 }
 

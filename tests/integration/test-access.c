@@ -13,6 +13,9 @@
 
 #define NOBODY 65534
 
+/* What a user may hold. Source: dbus/org.spoked1.Device.xml. */
+#define USER_SHARE 64
+
 /* Every member there is; the lists are compared with the daemon's introspection. */
 static const char *const device_methods[][2] = {
     {"SendText", "('x', @a{ss} {}, @a{sv} {})"},
@@ -100,6 +103,18 @@ test_another_user_is_let_in_nowhere(void)
     g_assert_cmpuint(harness_counter(h, "SentMessages"), ==, 0);
 }
 
+/* The package makes the group; the test makes it where the package isn't installed. */
+static struct group *
+get_group(void)
+{
+    if (getgrnam("spoked") == NULL)
+        g_assert_true(
+            g_spawn_command_line_sync("groupadd --system spoked", NULL, NULL, NULL, NULL));
+    struct group *group = getgrnam("spoked");
+    g_assert_nonnull(group);
+    return group;
+}
+
 static int
 call_reload(const char *address)
 {
@@ -123,19 +138,102 @@ call_reload(const char *address)
     return g_strcmp0(name, "org.spoked1.Error.NotPermitted") == 0 ? 0 : 3;
 }
 
+static GDBusConnection *
+connect_to(const char *address)
+{
+    return g_dbus_connection_new_for_address_sync(
+        address,
+        G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
+            G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
+        NULL, NULL, NULL);
+}
+
+/* Returns: number of the subscription, 0 when refused with LimitReached */
+static guint
+subscribe(GDBusConnection *bus)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) reply =
+        g_dbus_connection_call_sync(bus, HARNESS_BUS_NAME, HARNESS_SELF, "org.spoked1.Device",
+                                    "Subscribe", g_variant_new_parsed("(@a{sv} {},)"), NULL,
+                                    G_DBUS_CALL_FLAGS_NO_AUTO_START, 5000, NULL, &error);
+    g_autofree char *name = error != NULL ? g_dbus_error_get_remote_error(error) : NULL;
+    guint subscription = 0;
+
+    if (reply != NULL)
+        g_variant_get(reply, "(u)", &subscription);
+    else
+        g_assert_cmpstr(name, ==, "org.spoked1.Error.LimitReached");
+    return subscription;
+}
+
+static gboolean
+unsubscribe(GDBusConnection *bus, guint subscription)
+{
+    g_autoptr(GVariant) reply =
+        g_dbus_connection_call_sync(bus, HARNESS_BUS_NAME, HARNESS_SELF, "org.spoked1.Device",
+                                    "Unsubscribe", g_variant_new("(u)", subscription), NULL,
+                                    G_DBUS_CALL_FLAGS_NO_AUTO_START, 5000, NULL, NULL);
+
+    return reply != NULL;
+}
+
+/* Takes all a user can get, over several connections, and gives one back. */
+static int
+take_all(const char *address)
+{
+    GDBusConnection *buses[3];
+    guint subscription = 0;
+
+    for (guint i = 0; i < G_N_ELEMENTS(buses); i++)
+        buses[i] = connect_to(address);
+    for (guint i = 0; i < USER_SHARE; i++) {
+        subscription = subscribe(buses[i % 2]);
+        if (subscription == 0)
+            return 4;
+    }
+    if (subscribe(buses[2]) != 0)
+        return 5;
+    if (!unsubscribe(buses[(USER_SHARE - 1) % 2], subscription))
+        return 6;
+    if (subscribe(buses[2]) == 0 || subscribe(buses[0]) != 0)
+        return 7;
+    return 0;
+}
+
+static void
+test_a_user_gets_a_share_and_no_more(void)
+{
+    struct group *group = get_group();
+    g_autoptr(Harness) h = harness_new();
+
+    harness_start_daemon(h);
+
+    g_assert_cmpint(as_user(NOBODY, group->gr_gid, "take-all", harness_get_bus_address(h)), ==, 0);
+    /* It has left, and all is there again. */
+    g_assert_cmpint(as_user(NOBODY, group->gr_gid, "take-all", harness_get_bus_address(h)), ==, 0);
+}
+
+static void
+test_root_gets_more_than_a_share(void)
+{
+    g_autoptr(Harness) h = harness_new();
+
+    harness_start_daemon(h);
+
+    g_autoptr(GDBusConnection) first = connect_to(harness_get_bus_address(h));
+    g_autoptr(GDBusConnection) second = connect_to(harness_get_bus_address(h));
+    for (guint i = 0; i < USER_SHARE; i++)
+        g_assert_cmpuint(subscribe(first), !=, 0);
+    g_assert_cmpuint(subscribe(second), !=, 0);
+}
+
 static void
 test_a_member_of_the_group_may_send_but_not_reload(void)
 {
-    struct group *group = getgrnam("spoked");
+    struct group *group = get_group();
     g_autoptr(Harness) h = harness_new();
 
-    /* The package makes the group; the test makes it where the package isn't installed. */
-    if (group == NULL) {
-        g_assert_true(
-            g_spawn_command_line_sync("groupadd --system spoked", NULL, NULL, NULL, NULL));
-        group = getgrnam("spoked");
-    }
-    g_assert_nonnull(group);
     harness_start_daemon(h);
     harness_wait_state(h, "connected");
 
@@ -186,7 +284,9 @@ act_as_user(char **argv)
 
     if (setgroups(0, NULL) < 0 || setgid(gid) < 0 || setuid((uid_t)atoi(argv[3])) < 0)
         return 101;
-    return g_str_equal(argv[1], "try-everything") ? try_everything(argv[2]) : call_reload(argv[2]);
+    if (g_str_equal(argv[1], "try-everything"))
+        return try_everything(argv[2]);
+    return g_str_equal(argv[1], "take-all") ? take_all(argv[2]) : call_reload(argv[2]);
 }
 
 int
@@ -198,6 +298,9 @@ main(int argc, char **argv)
     g_test_add_func("/access/nobody/is-let-in-nowhere", test_another_user_is_let_in_nowhere);
     g_test_add_func("/access/group/may-send-but-not-reload",
                     test_a_member_of_the_group_may_send_but_not_reload);
+    g_test_add_func("/access/share/a-user-gets-one-and-no-more",
+                    test_a_user_gets_a_share_and_no_more);
+    g_test_add_func("/access/share/root-gets-more", test_root_gets_more_than_a_share);
     g_test_add_func("/access/methods/none-is-left-out-here", test_no_method_is_left_out_here);
     return g_test_run();
 }

@@ -2,6 +2,7 @@
 #include "bus-fixture.h"
 #include "daemon/error.h"
 #include "dbus/caller.h"
+#include "dbus/quota.h"
 
 #include <unistd.h>
 
@@ -126,7 +127,7 @@ test_look_up_tells_who_calls(Fixture *fixture, gconstpointer data)
     g_assert_cmpstr(spoke_caller_get_user(fixture->last), ==, user);
     g_assert_true(g_str_has_suffix(spoke_caller_get_app(fixture->last), "/test-caller") ||
                   g_str_has_suffix(spoke_caller_get_app(fixture->last), ".service"));
-    g_assert_true(spoke_caller_hold(fixture->last));
+    g_assert_true(spoke_caller_hold(fixture->last, NULL));
 }
 
 static void
@@ -181,7 +182,7 @@ test_leaving_is_told(Fixture *fixture, gconstpointer data)
     bus_fixture_wait_for(fixture->left->len == 1);
 
     g_assert_cmpstr(fixture->left->pdata[0], ==, name);
-    g_assert_false(spoke_caller_hold(fixture->last));
+    g_assert_false(spoke_caller_hold(fixture->last, NULL));
 }
 
 /* As a script's last line does: send and go, without waiting for the answer. */
@@ -199,7 +200,7 @@ test_one_who_has_left_is_unknown(Fixture *fixture, gconstpointer data)
 
     g_assert_cmpstr(spoke_caller_get_app(fixture->last), ==, "unknown");
     g_assert_null(spoke_caller_get_user(fixture->last));
-    g_assert_false(spoke_caller_hold(fixture->last));
+    g_assert_false(spoke_caller_hold(fixture->last, NULL));
     g_assert_cmpuint(fixture->left->len, ==, 1);
 }
 
@@ -228,7 +229,7 @@ test_idle_callers_make_room(Fixture *fixture, gconstpointer data)
 
     call(holder, "A");
     bus_fixture_wait_for(fixture->noted->len == 1);
-    g_assert_true(spoke_caller_hold(fixture->last));
+    g_assert_true(spoke_caller_hold(fixture->last, NULL));
     for (guint i = 0; i < idle; i++) {
         call(bus_fixture_connect(&fixture->bus), "B");
         bus_fixture_wait_for(fixture->noted->len == 2 + i);
@@ -243,6 +244,47 @@ test_idle_callers_make_room(Fixture *fixture, gconstpointer data)
     g_assert_error(error, SPOKE_ERROR, SPOKE_ERROR_LIMIT_REACHED);
     SpokeCaller *caller = spoke_callers_get(fixture->callers, name_of(holder), NULL);
     g_assert_nonnull(spoke_caller_get_app(caller));
+}
+
+static void
+test_holding_is_taken_back(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    sd_bus *holder = bus_fixture_connect(&fixture->bus);
+
+    call(holder, "A");
+    bus_fixture_wait_for(fixture->noted->len == 1);
+    g_assert_true(spoke_caller_hold(fixture->last, &error));
+    g_assert_true(spoke_caller_hold(fixture->last, &error));
+    spoke_caller_release(fixture->last);
+    spoke_caller_release(fixture->last);
+    for (guint i = 1; i <= SPOKE_CALLERS_MAX; i++) {
+        g_autofree char *name = g_strdup_printf(":9.%u", i);
+        g_assert_nonnull(spoke_callers_get(fixture->callers, name, &error));
+    }
+
+    /* It was idle, and had to make room for the last of them. */
+    g_assert_null(spoke_callers_get(fixture->callers, name_of(holder), &error));
+    g_assert_error(error, SPOKE_ERROR, SPOKE_ERROR_LIMIT_REACHED);
+}
+
+/* Twice over what all may hold, and none of it is there any more. */
+static void
+test_leaving_gives_back_what_is_held(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    const guint n = 2 * SPOKE_QUOTA_MAX / SPOKE_QUOTA_USER_MAX;
+
+    for (guint i = 1; i <= n; i++) {
+        sd_bus *client = bus_fixture_connect(&fixture->bus);
+        call(client, "A");
+        bus_fixture_wait_for(fixture->noted->len == i);
+        for (guint j = 0; j < SPOKE_QUOTA_USER_MAX; j++)
+            g_assert_true(spoke_caller_hold(fixture->last, &error));
+        bus_fixture_disconnect(&fixture->bus, client);
+        bus_fixture_wait_for(fixture->left->len == i);
+        spoke_caller_release(fixture->last); /* as an answer that comes late does */
+    }
 }
 
 static void
@@ -321,6 +363,8 @@ main(int argc, char **argv)
     ADD("/caller/leaving/one-who-has-left-is-unknown", test_one_who_has_left_is_unknown);
     ADD("/caller/limits/callers", test_callers_are_limited);
     ADD("/caller/limits/idle-callers-make-room", test_idle_callers_make_room);
+    ADD("/caller/hold/is-taken-back", test_holding_is_taken_back);
+    ADD("/caller/hold/leaving-gives-back", test_leaving_gives_back_what_is_held);
     ADD("/caller/limits/calls", test_calls_are_limited);
     ADD("/caller/limits/bytes-but-for-a-single-call", test_bytes_are_limited_but_for_a_single_call);
     ADD("/caller/limits/bytes-of-all", test_bytes_are_limited_for_all_together);
