@@ -111,13 +111,15 @@ spoke_event_link_down(SpokeCause cause, const char *detail, gint64 retry_usec)
     const char *name = spoke_cause_to_string(cause);
     const char *remedy = spoke_cause_get_remedy(cause);
     g_autofree char *retry = number((guint64)MAX(retry_usec, 0));
-    g_autofree char *retry_text = duration(retry_usec);
+    g_autofree char *wait_text = duration(retry_usec);
+    g_autofree char *retry_text =
+        retry_usec < 1000 ? g_strdup("at once") : g_strconcat("in ", wait_text, NULL);
     g_autoptr(GString) text = g_string_new(NULL);
 
     g_string_printf(text, "Not connected: %s", name);
     if (detail != NULL && *detail != '\0')
         g_string_append_printf(text, " (%s)", detail);
-    g_string_append_printf(text, "; next attempt in %s. %s", retry_text, remedy);
+    g_string_append_printf(text, "; next attempt %s. %s", retry_text, remedy);
 
     /* A slow pace means that waiting alone will hardly help. */
     int priority = spoke_cause_get_pace(cause) == SPOKE_PACE_SLOW ? LOG_ERR : LOG_WARNING;

@@ -54,6 +54,21 @@ test_link_down_level_follows_pace(void)
 }
 
 static void
+test_link_down_says_at_once(void)
+{
+    if (in_subprocess()) {
+        spoke_event_link_down(SPOKE_CAUSE_DNS, NULL, 0);
+        spoke_event_link_down(SPOKE_CAUSE_TCP_REFUSED, NULL, 999);
+        spoke_event_link_down(SPOKE_CAUSE_DNS, NULL, 1000);
+        return;
+    }
+    g_test_trap_assert_stderr("spoked: warning: Not connected: Dns; next attempt at once. *.\n"
+                              "spoked: warning: Not connected: TcpRefused; next attempt at once. "
+                              "*.\n"
+                              "spoked: warning: Not connected: Dns; next attempt in 1 ms. *.\n");
+}
+
+static void
 test_link_up_without_failures(void)
 {
     if (in_subprocess()) {
@@ -205,6 +220,7 @@ main(int argc, char **argv)
     g_test_add_func("/events/link-down/is-logged-once-per-streak",
                     test_link_down_is_logged_once_per_streak);
     g_test_add_func("/events/link-down/level-follows-pace", test_link_down_level_follows_pace);
+    g_test_add_func("/events/link-down/says-at-once", test_link_down_says_at_once);
     g_test_add_func("/events/link-up/without-failures", test_link_up_without_failures);
     g_test_add_func("/events/token-renewed/is-a-debug-line", test_token_renewed_is_a_debug_line);
     g_test_add_func("/events/all/are-one-line", test_every_event_is_one_line);
