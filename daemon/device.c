@@ -324,11 +324,8 @@ spoke_device_start(SpokeDevice *self)
 }
 
 static gboolean
-check_same(const char *what, const char *old, const char *new, GError **error)
+set_other_identity(const char *what, const char *old, const char *new, GError **error)
 {
-    if (g_strcmp0(old, new) == 0)
-        return TRUE;
-
     g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_INVALID_CONFIG,
                 "The %s has changed from \"%s\" to \"%s\": a reload can't do that, because the "
                 "queued messages belong to the old one; restart spoked to switch",
@@ -336,14 +333,25 @@ check_same(const char *what, const char *old, const char *new, GError **error)
     return FALSE;
 }
 
+/* Host names know no case, ids do. */
+static gboolean
+check_same_identity(const SpokeIdentity *old, const SpokeConnectionString *new, GError **error)
+{
+    if (g_ascii_strcasecmp(old->hub, new->host_name) != 0)
+        return set_other_identity("hub", old->hub, new->host_name, error);
+    if (!g_str_equal(old->device_id, new->device_id))
+        return set_other_identity("device id", old->device_id, new->device_id, error);
+    if (g_strcmp0(old->module_id, new->module_id) != 0)
+        return set_other_identity("module id", old->module_id, new->module_id, error);
+    return TRUE;
+}
+
 gboolean
 spoke_device_reconfigure(SpokeDevice *self, const SpokeConfig *config, GError **error)
 {
     const SpokeConnectionString *string = config->connection_string;
 
-    if (!check_same("hub", self->identity->hub, string->host_name, error) ||
-        !check_same("device id", self->identity->device_id, string->device_id, error) ||
-        !check_same("module id", self->identity->module_id, string->module_id, error))
+    if (!check_same_identity(self->identity, string, error))
         return FALSE;
 
     SpokeConnectionOptions options = connection_options(self, config);

@@ -468,6 +468,8 @@ test_reconfigure_refuses_other_identity(Fixture *fixture, gconstpointer data)
     } others[] = {
         {"HostName=other.example;DeviceId=dev1;" KEY,
          "The hub has changed from \"hub.example\" to \"other.example\""},
+        {"HostName=hub.example;DeviceId=Dev1;" KEY,
+         "The device id has changed from \"dev1\" to \"Dev1\""},
         {"HostName=hub.example;DeviceId=dev2;" KEY,
          "The device id has changed from \"dev1\" to \"dev2\""},
         {"HostName=hub.example;DeviceId=dev1;ModuleId=mod;" KEY,
@@ -485,6 +487,18 @@ test_reconfigure_refuses_other_identity(Fixture *fixture, gconstpointer data)
         g_assert_true(g_str_has_prefix(error->message, others[i].text));
         g_assert_cmpuint(spoke_device_get_queue_bytes_max(fixture->device), ==, 1024 * 1024);
     }
+}
+
+/* Host names know no case. */
+static void
+test_reconfigure_takes_hub_in_other_case(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(SpokeConfig) config = make_config("HostName=HUB.example;DeviceId=dev1;" KEY);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(spoke_device_reconfigure(fixture->device, config, &error));
+
+    g_assert_no_error(error);
 }
 
 static void
@@ -630,6 +644,7 @@ main(int argc, char **argv)
                "HostName=hub.example;DeviceId=dev1;ModuleId=mod;" KEY, set_up,
                test_module_receives_nothing, tear_down);
     add("/device/reconfigure/refuses-other-identity", test_reconfigure_refuses_other_identity);
+    add("/device/reconfigure/takes-hub-in-other-case", test_reconfigure_takes_hub_in_other_case);
     add("/device/reconfigure/applies", test_reconfigure_applies);
     add("/device/stop/drains-and-refuses", test_stop_drains_and_refuses);
     add("/device/stop/without-connection-ends-at-once", test_stop_without_connection_ends_at_once);
