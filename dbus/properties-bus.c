@@ -8,8 +8,45 @@
 
 /*
  * The limits are applied while reading, so that a message of many megabytes is refused before it
- * is copied.
+ * is copied. A dictionary holds each name once, but the bus does not see to it.
  */
+
+/* Most messages have few properties: those are compared one by one, at no cost. */
+#define FEW_NAMES 16
+
+typedef struct {
+    const char *few[FEW_NAMES]; /* borrowed from the bus message */
+    guint n_few;
+    GHashTable *many; /* owned, of the same; NULL while there are few */
+} NameSet;
+
+static void
+name_set_clear(NameSet *set)
+{
+    g_clear_pointer(&set->many, g_hash_table_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(NameSet, name_set_clear)
+
+/* FALSE if it was there already */
+static gboolean
+name_set_add(NameSet *set, const char *name)
+{
+    if (set->many != NULL)
+        return g_hash_table_add(set->many, (gpointer)name);
+
+    for (guint i = 0; i < set->n_few; i++) {
+        if (strcmp(set->few[i], name) == 0)
+            return FALSE;
+    }
+    if (set->n_few < FEW_NAMES) {
+        set->few[set->n_few++] = name;
+        return TRUE;
+    }
+    set->many = g_hash_table_new(g_str_hash, g_str_equal);
+    for (guint i = 0; i < set->n_few; i++)
+        g_hash_table_add(set->many, (gpointer)set->few[i]);
+    return g_hash_table_add(set->many, (gpointer)name);
+}
 
 static int
 read_pair(sd_bus_message *m, const char **ret_name, const char **ret_value)
@@ -27,6 +64,7 @@ gboolean
 spoke_properties_read(sd_bus_message *m, GByteArray *list, guint count_max, size_t bytes_max,
                       GError **error)
 {
+    g_auto(NameSet) names = {.n_few = 0};
     const char *name = NULL;
     const char *value = NULL;
     size_t bytes = 0;
@@ -46,6 +84,12 @@ spoke_properties_read(sd_bus_message *m, GByteArray *list, guint count_max, size
         if (bytes > bytes_max) {
             g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_TOO_LARGE,
                         "Properties of more than %zu bytes are over the limit", bytes_max);
+            return FALSE;
+        }
+        if (!name_set_add(&names, name)) {
+            g_autofree char *quote = spoke_error_quote(name);
+            g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_INVALID_PROPERTY,
+                        "Property \"%s\" is given twice", quote);
             return FALSE;
         }
         spoke_properties_append(list, name, value);

@@ -16,7 +16,8 @@
  * Reads the a{ss} at the read position of @m. What a name or value may hold is not checked, save
  * that it is UTF-8.
  *
- * Errors: SPOKE_ERROR_INVALID_PROPERTY (too many), _TOO_LARGE, _INVALID_ARGUMENT
+ * Errors: SPOKE_ERROR_INVALID_PROPERTY (too many, or a name comes twice), _TOO_LARGE,
+ * _INVALID_ARGUMENT
  */
 gboolean spoke_properties_read(sd_bus_message *m, GByteArray *list, guint count_max,
                                size_t bytes_max, GError **error) G_GNUC_WARN_UNUSED_RESULT;
