@@ -127,6 +127,30 @@ pack_system(SpokeMessageReader *self, const SpokeOptionValue *values)
     }
 }
 
+/* "1700000000000000 (2023-11-14T22:13:20.000Z)". TIME_USEC_MAX is the last that has a date. */
+static char *
+format_time(gint64 usec)
+{
+    g_autoptr(GDateTime) second = g_date_time_new_from_unix_utc(usec / G_USEC_PER_SEC);
+    g_autofree char *text = g_date_time_format(second, "%Y-%m-%dT%H:%M:%S");
+
+    return g_strdup_printf("%" G_GINT64_FORMAT " (%s.%03dZ)", usec, text,
+                           (int)(usec % G_USEC_PER_SEC / 1000));
+}
+
+static gboolean
+set_past_expiry(GError **error, gint64 expiry_usec, gint64 now_usec)
+{
+    g_autofree char *expiry = format_time(expiry_usec);
+    g_autofree char *now = format_time(now_usec);
+
+    g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_INVALID_OPTION,
+                "Option expiry is %s, which is in the past: now is %s; it counts microseconds "
+                "since 1970",
+                expiry, now);
+    return FALSE;
+}
+
 /* The earlier of ttl and expiry counts. */
 static gboolean
 compute_ttl(const SpokeOptionValue *values, gint64 now_usec, gint64 *ret_ttl_usec, GError **error)
@@ -135,11 +159,8 @@ compute_ttl(const SpokeOptionValue *values, gint64 now_usec, gint64 *ret_ttl_use
 
     if (values[EXPIRY].is_set) {
         gint64 left_usec = (gint64)values[EXPIRY].number - now_usec;
-        if (left_usec <= 0) {
-            g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_INVALID_OPTION,
-                        "Option expiry is %" G_GINT64_FORMAT " ms in the past", -left_usec / 1000);
-            return FALSE;
-        }
+        if (left_usec <= 0)
+            return set_past_expiry(error, (gint64)values[EXPIRY].number, now_usec);
         ttl_usec = ttl_usec > 0 ? MIN(ttl_usec, left_usec) : left_usec;
     }
     *ret_ttl_usec = ttl_usec;
