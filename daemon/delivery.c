@@ -312,17 +312,24 @@ is_locked_to(SpokeDelivery *self, const SpokeParcel *parcel, const char *owner, 
 }
 
 gboolean
+spoke_delivery_set_no_message(GError **error, const char *id)
+{
+    g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_NO_SUCH_MESSAGE,
+                "No message \"%s\" is locked to this caller; its lock may have run out, or it is "
+                "settled already",
+                id);
+    return FALSE;
+}
+
+gboolean
 spoke_delivery_settle(SpokeDelivery *self, const char *owner, const char *user, guint64 id,
                       SpokeSettle settle, SpokeInboxFunc done, gpointer user_data, GError **error)
 {
     SpokeParcel *parcel = spoke_shelf_find(self->shelf, id);
 
     if (!is_locked_to(self, parcel, owner, user)) {
-        g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_NO_SUCH_MESSAGE,
-                    "No message %" G_GUINT64_FORMAT " is locked to this caller; its lock may have "
-                    "run out, or it is settled already",
-                    id);
-        return FALSE;
+        g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT, id);
+        return spoke_delivery_set_no_message(error, text);
     }
 
     spoke_delivery_let_go(self, parcel);

@@ -148,6 +148,9 @@ gboolean spoke_delivery_settle(SpokeDelivery *delivery, const char *owner, const
                                guint64 id, SpokeSettle settle, SpokeInboxFunc done,
                                gpointer user_data, GError **error);
 
+/* Sets NO_SUCH_MESSAGE for what may not even be an id. Returns FALSE. */
+gboolean spoke_delivery_set_no_message(GError **error, const char *id);
+
 guint64 spoke_delivery_get_waiting(SpokeDelivery *delivery);
 guint64 spoke_delivery_get_dead_letters(SpokeDelivery *delivery);
 guint64 spoke_delivery_get_received(SpokeDelivery *delivery); /* taken over since start */

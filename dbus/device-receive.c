@@ -259,8 +259,7 @@ method_settle(sd_bus_message *m, SpokeDeviceBus *self, SpokeSettle how, sd_bus_e
         return r;
     if (!spoke_message_parse_id(text, &id)) {
         g_autofree char *quote = spoke_error_quote(text);
-        g_set_error(&error, SPOKE_ERROR, SPOKE_ERROR_NO_SUCH_MESSAGE,
-                    "There is no message \"%s\" that is locked to you", quote);
+        (void)spoke_delivery_set_no_message(&error, quote);
         return spoke_error_to_bus(error, ret_error);
     }
     SpokeCall *call = spoke_call_new(m, self->callers, 0, &error);

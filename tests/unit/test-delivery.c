@@ -541,6 +541,7 @@ test_settle_refuses_unknown(Fixture *fixture, gconstpointer data)
                                          SPOKE_SETTLE_COMPLETE, on_ignored, NULL, &error));
 
     g_assert_error(error, SPOKE_ERROR, SPOKE_ERROR_NO_SUCH_MESSAGE);
+    g_assert_true(g_str_has_prefix(error->message, "No message \"12345\" is locked"));
 }
 
 /* Even when it would be the turn of the one that gave it back. */
