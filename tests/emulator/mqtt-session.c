@@ -46,7 +46,7 @@ struct EmuMqttSession {
     EmuPipe *pipe;  /* owned */
     GSource *timer; /* owned; NULL once closed */
     guint ending;   /* idle source that calls ended */
-    EmuMqttSessionEnded ended;
+    EmuSessionEnded ended;
     gpointer user_data;
 
     State state;
@@ -689,7 +689,7 @@ link_wake(gpointer user_data)
 static const EmuLinkOps link_ops = {.close = link_close, .wake = link_wake};
 
 EmuMqttSession *
-emu_mqtt_session_new(EmuHub *hub, GIOStream *stream, GSocket *socket, EmuMqttSessionEnded ended,
+emu_mqtt_session_new(EmuHub *hub, GIOStream *stream, GSocket *socket, EmuSessionEnded ended,
                      gpointer user_data)
 {
     EmuMqttSession *self = g_new0(EmuMqttSession, 1);
@@ -730,3 +730,18 @@ emu_mqtt_session_free(EmuMqttSession *self)
     emu_outbound_free(self->outbound);
     g_free(self);
 }
+
+static gpointer
+kind_open(EmuHub *hub, GIOStream *stream, GSocket *socket, GTlsCertificate *peer,
+          EmuSessionEnded ended, gpointer user_data)
+{
+    return emu_mqtt_session_new(hub, stream, socket, ended, user_data);
+}
+
+static void
+kind_free(gpointer session)
+{
+    emu_mqtt_session_free(session);
+}
+
+const EmuSessionKind emu_mqtt_sessions = {.open = kind_open, .free = kind_free};

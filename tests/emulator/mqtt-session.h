@@ -3,12 +3,10 @@
 
 #include <gio/gio.h>
 
-typedef struct EmuHub EmuHub;
+#include "session.h"
 
 /* One MQTT connection, from its first packet to its end, over any pollable stream. */
 typedef struct EmuMqttSession EmuMqttSession;
-
-typedef void (*EmuMqttSessionEnded)(EmuMqttSession *session, gpointer user_data);
 
 /* The largest remaining length that is read at all: a message at the size limit and its topic. */
 #define EMU_MQTT_PACKET_MAX (256 * 1024 + 64 * 1024 + 16)
@@ -20,7 +18,10 @@ typedef void (*EmuMqttSessionEnded)(EmuMqttSession *session, gpointer user_data)
  * @ended: runs once, from the main loop, when the connection has ended: free the session there
  */
 EmuMqttSession *emu_mqtt_session_new(EmuHub *hub, GIOStream *stream, GSocket *socket,
-                                     EmuMqttSessionEnded ended, gpointer user_data);
+                                     EmuSessionEnded ended, gpointer user_data);
 
 /* Closes the connection if it is open; @ended is not called any more. */
 void emu_mqtt_session_free(EmuMqttSession *self);
+
+/* The same for a listener. */
+extern const EmuSessionKind emu_mqtt_sessions;

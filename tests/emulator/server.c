@@ -7,7 +7,8 @@
 #include "certificates.h"
 #include "control.h"
 #include "devices-file.h"
-#include "mqtt-server.h"
+#include "mqtt-session.h"
+#include "tls-server.h"
 
 #include <errno.h>
 #include <gio/gio.h>
@@ -19,7 +20,7 @@
 typedef struct {
     const EmuOptions *options; /* borrowed */
     EmuHub *hub;               /* owned */
-    EmuMqttServer *mqtt;       /* owned */
+    EmuTlsServer *mqtt;        /* owned */
     EmuControl *control;       /* owned */
     GMainLoop *loop;           /* owned */
 } Server;
@@ -28,7 +29,7 @@ static void
 server_clear(Server *server)
 {
     g_clear_pointer(&server->control, emu_control_free);
-    g_clear_pointer(&server->mqtt, emu_mqtt_server_free);
+    g_clear_pointer(&server->mqtt, emu_tls_server_free);
     g_clear_pointer(&server->hub, emu_hub_free);
     g_clear_pointer(&server->loop, g_main_loop_unref);
 }
@@ -63,9 +64,9 @@ listen_everywhere(Server *server, GError **error)
     g_autoptr(GTlsDatabase) trust = emu_certificates_trust(options->hub.state_dir, error);
     if (trust == NULL)
         return FALSE;
-    server->mqtt =
-        emu_mqtt_server_new(server->hub, certificate, trust, (const char *const *)options->listen,
-                            options->mqtt_port, options->listen_default, error);
+    server->mqtt = emu_tls_server_new(server->hub, &emu_mqtt_sessions, certificate, trust,
+                                      (const char *const *)options->listen, options->mqtt_port,
+                                      options->listen_default, error);
     if (server->mqtt == NULL)
         return FALSE;
     server->control = emu_control_new(server->hub, options->control_port, error);
@@ -82,7 +83,7 @@ announce(Server *server, const char *ca_file)
             "  MQTT over TLS  port %u\n"
             "  control API    http://127.0.0.1:%u/\n"
             "  CA certificate %s\n",
-            SPOKE_VERSION, emu_mqtt_server_port(server->mqtt), emu_control_port(server->control),
+            SPOKE_VERSION, emu_tls_server_port(server->mqtt), emu_control_port(server->control),
             ca_file);
     for (guint i = 0; i < identities->len; i++) {
         g_autofree char *text =
@@ -98,7 +99,7 @@ ready_text(Server *server, const char *ca_file)
 
     json_builder_begin_object(json);
     json_builder_set_member_name(json, "mqttPort");
-    json_builder_add_int_value(json, emu_mqtt_server_port(server->mqtt));
+    json_builder_add_int_value(json, emu_tls_server_port(server->mqtt));
     json_builder_set_member_name(json, "controlPort");
     json_builder_add_int_value(json, emu_control_port(server->control));
     json_builder_set_member_name(json, "pid");

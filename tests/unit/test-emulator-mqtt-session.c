@@ -96,7 +96,7 @@ tear_down(Fixture *fixture, gconstpointer data)
 }
 
 static void
-on_ended(EmuMqttSession *session, gpointer user_data)
+on_ended(gpointer session, gpointer user_data)
 {
     g_ptr_array_remove_fast(((Fixture *)user_data)->sessions, session);
 }

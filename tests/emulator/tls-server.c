@@ -4,33 +4,34 @@
  * GIO's and gets a limited time. The faults that strike before a login are here: a socket closed
  * at once, and one that is taken and never answered. */
 
-#include "mqtt-server.h"
+#include "tls-server.h"
 
 #include "faults.h"
 #include "hub.h"
-#include "mqtt-session.h"
 #include "read-ahead.h"
+#include "session.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
 #define HANDSHAKE_TIMEOUT_SEC 20
 
-struct EmuMqttServer {
+struct EmuTlsServer {
     EmuHub *hub;                  /* borrowed, outlives us */
+    const EmuSessionKind *kind;   /* static */
     GTlsCertificate *certificate; /* owned */
     GTlsDatabase *trust;          /* owned */
     GSocketService *service;      /* owned */
     guint16 port;
     EmuLink link;          /* so that the hub wakes us when faults change */
-    GPtrArray *sessions;   /* owned; EmuMqttSession (owned) */
+    GPtrArray *sessions;   /* owned; sessions of that kind (owned) */
     GPtrArray *handshakes; /* owned; Handshake (borrowed: each ends by itself) */
     GPtrArray *swallowed;  /* owned; GSocketConnection: accepted, in a black hole */
 };
 
 /* A connection on its way to being a session. */
 typedef struct {
-    EmuMqttServer *server;     /* borrowed; NULL once that is gone */
+    EmuTlsServer *server;      /* borrowed; NULL once that is gone */
     GSocket *socket;           /* owned */
     GIOStream *tls;            /* owned */
     GCancellable *cancellable; /* owned */
@@ -38,9 +39,9 @@ typedef struct {
 } Handshake;
 
 static void
-on_session_ended(EmuMqttSession *session, gpointer user_data)
+on_session_ended(gpointer session, gpointer user_data)
 {
-    EmuMqttServer *self = user_data;
+    EmuTlsServer *self = user_data;
 
     g_ptr_array_remove_fast(self->sessions, session);
 }
@@ -69,20 +70,22 @@ static void
 on_handshake(GObject *tls, GAsyncResult *result, gpointer user_data)
 {
     Handshake *handshake = user_data;
-    EmuMqttServer *self = handshake->server;
+    EmuTlsServer *self = handshake->server;
     g_autoptr(GError) error = NULL;
     gboolean done = g_tls_connection_handshake_finish(G_TLS_CONNECTION(tls), result, &error);
 
     if (self != NULL)
         g_ptr_array_remove_fast(self->handshakes, handshake);
-    /* The client's CONNECT may wait for the acknowledgement of its last handshake packet, which
-     * the kernel would hold back for 40 ms. */
+    /* The client's first packet may wait for the acknowledgement of its last handshake packet,
+     * which the kernel would hold back for 40 ms. */
     if (done)
         (void)g_socket_set_option(handshake->socket, IPPROTO_TCP, TCP_QUICKACK, 1, NULL);
     if (done && self != NULL) {
+        GTlsCertificate *peer =
+            g_tls_connection_get_peer_certificate(G_TLS_CONNECTION(handshake->tls));
         g_ptr_array_add(self->sessions,
-                        emu_mqtt_session_new(self->hub, handshake->tls, handshake->socket,
-                                             on_session_ended, self));
+                        self->kind->open(self->hub, handshake->tls, handshake->socket, peer,
+                                         on_session_ended, self));
     } else {
         g_message("TLS handshake failed: %s", error != NULL ? error->message : "stopping");
         (void)g_socket_close(handshake->socket, NULL);
@@ -101,7 +104,7 @@ on_accept_certificate(GTlsConnection *tls, GTlsCertificate *certificate,
 /* Not g_tls_server_connection_new(): it would read all of the system's certificate authorities,
  * for each connection anew, which costs 70 ms and 4 MB. */
 static GIOStream *
-wrap_in_tls(EmuMqttServer *self, GIOStream *base, GError **error)
+wrap_in_tls(EmuTlsServer *self, GIOStream *base, GError **error)
 {
     GType type = g_tls_backend_get_server_connection_type(g_tls_backend_get_default());
 
@@ -111,7 +114,7 @@ wrap_in_tls(EmuMqttServer *self, GIOStream *base, GError **error)
 }
 
 static void
-start_handshake(EmuMqttServer *self, GSocketConnection *connection)
+start_handshake(EmuTlsServer *self, GSocketConnection *connection)
 {
     g_autoptr(GIOStream) ahead = emu_read_ahead_new(connection);
     g_autoptr(GError) error = NULL;
@@ -139,7 +142,7 @@ static gboolean
 on_incoming(GSocketService *service, GSocketConnection *connection, GObject *source,
             gpointer user_data)
 {
-    EmuMqttServer *self = user_data;
+    EmuTlsServer *self = user_data;
     EmuFaults *faults = emu_hub_faults(self->hub);
     GSocket *socket = g_socket_connection_get_socket(connection);
 
@@ -165,7 +168,7 @@ link_close(gpointer user_data, const char *reason)
 static void
 link_wake(gpointer user_data)
 {
-    EmuMqttServer *self = user_data;
+    EmuTlsServer *self = user_data;
 
     if (emu_faults_is_black_hole(emu_hub_faults(self->hub), NULL))
         return;
@@ -179,7 +182,7 @@ static const EmuLinkOps link_ops = {.close = link_close, .wake = link_wake};
 
 /* Listens on one address; the first decides the port if any will do. */
 static gboolean
-listen_on(EmuMqttServer *self, const char *text, GError **error)
+listen_on(EmuTlsServer *self, const char *text, GError **error)
 {
     g_autoptr(GSocketAddress) address = g_inet_socket_address_new_from_string(text, self->port);
     g_autoptr(GSocketAddress) effective = NULL;
@@ -199,18 +202,20 @@ listen_on(EmuMqttServer *self, const char *text, GError **error)
     return TRUE;
 }
 
-EmuMqttServer *
-emu_mqtt_server_new(EmuHub *hub, GTlsCertificate *certificate, GTlsDatabase *trust,
-                    const char *const *addresses, guint16 port, gboolean optional, GError **error)
+EmuTlsServer *
+emu_tls_server_new(EmuHub *hub, const EmuSessionKind *kind, GTlsCertificate *certificate,
+                   GTlsDatabase *trust, const char *const *addresses, guint16 port,
+                   gboolean optional, GError **error)
 {
-    g_autoptr(EmuMqttServer) self = g_new0(EmuMqttServer, 1);
+    g_autoptr(EmuTlsServer) self = g_new0(EmuTlsServer, 1);
     gboolean listening = FALSE;
 
     self->hub = hub;
+    self->kind = kind;
     self->certificate = g_object_ref(certificate);
     self->trust = g_object_ref(trust);
     self->port = port;
-    self->sessions = g_ptr_array_new_with_free_func((GDestroyNotify)emu_mqtt_session_free);
+    self->sessions = g_ptr_array_new_with_free_func(kind->free);
     self->handshakes = g_ptr_array_new();
     self->swallowed = g_ptr_array_new_with_free_func(g_object_unref);
     self->link = (EmuLink){.ops = &link_ops, .self = self};
@@ -235,7 +240,7 @@ emu_mqtt_server_new(EmuHub *hub, GTlsCertificate *certificate, GTlsDatabase *tru
 }
 
 void
-emu_mqtt_server_free(EmuMqttServer *self)
+emu_tls_server_free(EmuTlsServer *self)
 {
     if (self == NULL)
         return;
@@ -259,7 +264,7 @@ emu_mqtt_server_free(EmuMqttServer *self)
 }
 
 guint16
-emu_mqtt_server_port(EmuMqttServer *self)
+emu_tls_server_port(EmuTlsServer *self)
 {
     return self->port;
 }
