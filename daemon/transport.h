@@ -92,7 +92,9 @@ typedef struct {
      * @wait_usec: the hub said not to come back before, or 0 */
     void (*detached)(SpokeIdentity *identity, SpokeCause cause, const char *detail,
                      gint64 wait_usec, gpointer user_data);
-    void (*settled)(const SpokeSettlement *settlements, guint n, gpointer user_data);
+    /* All of @identity. */
+    void (*settled)(SpokeIdentity *identity, const SpokeSettlement *settlements, guint n,
+                    gpointer user_data);
     /* A C2D message. @token names it for settle(), which must follow; it is unique within the
      * transport. (transfer none) */
     void (*arrived)(SpokeIdentity *identity, SpokeMessage *message, gpointer token,
@@ -117,6 +119,8 @@ typedef struct {
     /* @token: SAS token, or NULL for X.509. MQTT, where the login is the connection, connects here.
      * For an identity that is attached, where RENEW: the new token is for it. */
     void (*attach)(SpokeTransport *self, SpokeIdentity *identity, SpokeSecret *token);
+    /* detached(SPOKE_CAUSE_CLOSED) follows, also for one that is being attached. @identity is the
+     * pointer that was attached, as everywhere. */
     void (*detach)(SpokeTransport *self, SpokeIdentity *identity);
     /* Takes references and copies of its own. @n is within the window. A failed connection is
      * reported by closed(). May be called many times in a row: where messages can share a frame or

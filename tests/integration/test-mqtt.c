@@ -229,7 +229,7 @@ on_detached(SpokeIdentity *identity, SpokeCause cause, const char *detail, gint6
 }
 
 static void
-on_settled(const SpokeSettlement *settlements, guint n, gpointer user_data)
+on_settled(SpokeIdentity *identity, const SpokeSettlement *settlements, guint n, gpointer user_data)
 {
     Fixture *fixture = user_data;
 

@@ -169,7 +169,7 @@ fake_transport_settled(guint n, SpokeVerdict verdict)
     for (guint i = 0; i < n; i++)
         settlements[i] = (SpokeSettlement){.message = record.sent->pdata[i], .verdict = verdict};
     g_ptr_array_remove_range(record.sent, 0, n);
-    last->events->settled(settlements, n, last->user_data);
+    last->events->settled(last->identity, settlements, n, last->user_data);
 }
 
 void
@@ -178,7 +178,7 @@ fake_transport_settled_at(guint index, SpokeVerdict verdict)
     const SpokeSettlement settlement = {.message = record.sent->pdata[index], .verdict = verdict};
 
     g_ptr_array_remove_index(record.sent, index);
-    last->events->settled(&settlement, 1, last->user_data);
+    last->events->settled(last->identity, &settlement, 1, last->user_data);
 }
 
 void

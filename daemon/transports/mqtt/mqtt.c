@@ -65,7 +65,7 @@ on_settled(const SpokeSettlement *settlements, guint n, gpointer user_data)
 {
     SpokeTransport *self = user_data;
 
-    self->events->settled(settlements, n, self->user_data);
+    self->events->settled(self->identity, settlements, n, self->user_data);
 }
 
 /* Returns: (nullable): where in @topic the bag begins */
