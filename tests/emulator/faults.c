@@ -15,7 +15,8 @@ static const char *const kind_names[] = {
     [EMU_FAULT_REFUSE] = "refuse",         [EMU_FAULT_REFUSE_TCP] = "refuse-tcp",
     [EMU_FAULT_CUT_AFTER] = "cut-after",   [EMU_FAULT_STALL_ACKS] = "stall-acks",
     [EMU_FAULT_DELAY] = "delay",           [EMU_FAULT_THROTTLE] = "throttle",
-    [EMU_FAULT_BLACK_HOLE] = "black-hole", [EMU_FAULT_CLOCK_SKEW] = "clock-skew",
+    [EMU_FAULT_QUOTA] = "quota",           [EMU_FAULT_BLACK_HOLE] = "black-hole",
+    [EMU_FAULT_CLOCK_SKEW] = "clock-skew",
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(kind_names) == EMU_N_FAULTS);
 
@@ -190,6 +191,12 @@ emu_faults_judge(EmuFaults *self, const char *device_id, gint64 now_usec)
     if (throttle != NULL && is_over_rate(throttle, now_usec)) {
         strike(self, throttle);
         return EMU_VERDICT_THROTTLE;
+    }
+
+    EmuFault *quota = find(self, EMU_FAULT_QUOTA, device_id);
+    if (quota != NULL) {
+        strike(self, quota);
+        return EMU_VERDICT_QUOTA;
     }
 
     EmuFault *cut = find(self, EMU_FAULT_CUT_AFTER, device_id);

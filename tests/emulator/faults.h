@@ -13,7 +13,8 @@ typedef enum {
     EMU_FAULT_CUT_AFTER,  /* take `after` messages, close at the next; `count` times */
     EMU_FAULT_STALL_ACKS, /* hold acknowledgements for `ms`, 0: until the fault is removed */
     EMU_FAULT_DELAY,      /* each acknowledgement `ms` late */
-    EMU_FAULT_THROTTLE,   /* close without acknowledgement above `rate` messages a second */
+    EMU_FAULT_THROTTLE,   /* take no more than `rate` messages a second */
+    EMU_FAULT_QUOTA,      /* the day's quota is used up: take none of the next `count` messages */
     EMU_FAULT_BLACK_HOLE, /* keep sockets, read nothing, answer nothing */
     EMU_FAULT_CLOCK_SKEW, /* the hub's clock goes `sec` ahead, or behind */
     EMU_N_FAULTS,
@@ -42,7 +43,8 @@ typedef enum {
     EMU_VERDICT_ACCEPT,
     EMU_VERDICT_CUT,       /* close, do not store */
     EMU_VERDICT_STORE_CUT, /* store, do not acknowledge, close */
-    EMU_VERDICT_THROTTLE,  /* close, do not store */
+    EMU_VERDICT_THROTTLE,  /* 429002: do not store; close if the protocol cannot say it */
+    EMU_VERDICT_QUOTA,     /* 403002: likewise */
 } EmuVerdict;
 
 /* Runs when faults come, go or end, so that links look again. */

@@ -5,6 +5,8 @@
 
 #include "registry.h"
 
+#include "authorities.h"
+#include "chain.h"
 #include "error.h"
 #include "sas.h"
 #include "store.h"
@@ -15,10 +17,18 @@
 #define ID_PUNCTUATION "-.+%_#*?!(),=@$'"
 
 struct EmuRegistry {
-    EmuStore *store;        /* borrowed, outlives us */
-    GHashTable *identities; /* owned; key (owned) → EmuIdentity (owned) */
-    GHashTable *policies;   /* owned; name (borrowed from the value) → EmuPolicy (owned) */
+    EmuStore *store;             /* borrowed, outlives us */
+    GHashTable *identities;      /* owned; key (owned) → EmuIdentity (owned) */
+    GHashTable *policies;        /* owned; name (borrowed from the value) → EmuPolicy (owned) */
+    EmuAuthorities *authorities; /* owned */
 };
+
+static const char *const authentication_names[] = {
+    [EMU_AUTHENTICATION_SAS] = "sas",
+    [EMU_AUTHENTICATION_SELF_SIGNED] = "selfSigned",
+    [EMU_AUTHENTICATION_AUTHORITY] = "certificateAuthority",
+};
+G_STATIC_ASSERT(G_N_ELEMENTS(authentication_names) == EMU_N_AUTHENTICATIONS);
 
 /* Source: protocol page, 1.6. */
 static const struct {
@@ -41,6 +51,8 @@ identity_free(EmuIdentity *identity)
     g_free(identity->generation_id);
     g_free(identity->primary_key);
     g_free(identity->secondary_key);
+    g_free(identity->primary_thumbprint);
+    g_free(identity->secondary_thumbprint);
     g_free(identity->client_id);
     g_free(identity->disconnect_reason);
     g_free(identity);
@@ -61,12 +73,25 @@ key_of(const char *device_id, const char *module_id)
     return module_id != NULL ? g_strconcat(device_id, "/", module_id, NULL) : g_strdup(device_id);
 }
 
+static gboolean
+authentication_from_name(const char *name, EmuAuthentication *ret_authentication)
+{
+    for (guint i = 0; i < EMU_N_AUTHENTICATIONS; i++) {
+        if (g_strcmp0(authentication_names[i], name) == 0) {
+            *ret_authentication = (EmuAuthentication)i;
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
 static void
 load_identities(EmuRegistry *self)
 {
-    sqlite3_stmt *row =
-        emu_store_prepare(self->store, "SELECT device_id, module_id, generation_id, status,"
-                                       " primary_key, secondary_key FROM identities");
+    sqlite3_stmt *row = emu_store_prepare(
+        self->store, "SELECT device_id, module_id, generation_id, status, primary_key,"
+                     " secondary_key, authentication, primary_thumbprint, secondary_thumbprint"
+                     " FROM identities");
 
     while (sqlite3_step(row) == SQLITE_ROW) {
         EmuIdentity *identity = g_new0(EmuIdentity, 1);
@@ -77,6 +102,10 @@ load_identities(EmuRegistry *self)
         identity->enabled = g_strcmp0((const char *)sqlite3_column_text(row, 3), "enabled") == 0;
         identity->primary_key = emu_column_text(row, 4);
         identity->secondary_key = emu_column_text(row, 5);
+        (void)authentication_from_name((const char *)sqlite3_column_text(row, 6),
+                                       &identity->authentication);
+        identity->primary_thumbprint = emu_column_text(row, 7);
+        identity->secondary_thumbprint = emu_column_text(row, 8);
         g_hash_table_insert(self->identities, key_of(identity->device_id, identity->module_id),
                             identity);
     }
@@ -129,6 +158,7 @@ emu_registry_new(EmuStore *store)
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)identity_free);
     self->policies =
         g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)policy_free);
+    self->authorities = emu_authorities_new(store);
     load_identities(self);
     load_policies(self);
     return self;
@@ -142,6 +172,7 @@ emu_registry_free(EmuRegistry *self)
 
     g_hash_table_unref(self->identities);
     g_hash_table_unref(self->policies);
+    emu_authorities_free(self->authorities);
     g_free(self);
 }
 
@@ -177,6 +208,43 @@ emu_registry_list(EmuRegistry *self)
     return list;
 }
 
+/* NULL and "" are no thumbprints, but they are fine. */
+static gboolean
+is_thumbprint_change(const char *text)
+{
+    if (text == NULL || *text == '\0')
+        return TRUE;
+    g_autofree char *thumbprint = emu_thumbprint_normalize(text);
+    return thumbprint != NULL;
+}
+
+static gboolean
+check_authentication(const EmuIdentity *identity, const EmuIdentityChange *change, GError **error)
+{
+    EmuAuthentication wanted = identity != NULL ? identity->authentication : EMU_AUTHENTICATION_SAS;
+    const char *thumbprint = change->primary_thumbprint;
+
+    if (change->authentication != NULL &&
+        !authentication_from_name(change->authentication, &wanted)) {
+        g_set_error(error, EMU_ERROR, EMU_ERROR_ARGUMENT,
+                    "Authentication is sas, selfSigned or certificateAuthority");
+        return FALSE;
+    }
+    if (!is_thumbprint_change(change->primary_thumbprint) ||
+        !is_thumbprint_change(change->secondary_thumbprint)) {
+        g_set_error(error, EMU_ERROR, EMU_ERROR_ARGUMENT,
+                    "A thumbprint is a SHA-1 or SHA-256 of 40 or 64 hexadecimal digits");
+        return FALSE;
+    }
+    if (thumbprint == NULL && identity != NULL)
+        thumbprint = identity->primary_thumbprint;
+    if (wanted != EMU_AUTHENTICATION_SELF_SIGNED || (thumbprint != NULL && *thumbprint != '\0'))
+        return TRUE;
+    g_set_error(error, EMU_ERROR, EMU_ERROR_ARGUMENT,
+                "A self-signed identity needs a primary thumbprint");
+    return FALSE;
+}
+
 static gboolean
 check_change(EmuRegistry *self, const char *device_id, const char *module_id,
              const EmuIdentityChange *change, GError **error)
@@ -200,7 +268,7 @@ check_change(EmuRegistry *self, const char *device_id, const char *module_id,
         g_set_error(error, EMU_ERROR, EMU_ERROR_NOT_FOUND, "Device %s does not exist", device_id);
         return FALSE;
     }
-    return TRUE;
+    return check_authentication(emu_registry_find(self, device_id, module_id), change, error);
 }
 
 static gboolean
@@ -208,7 +276,8 @@ save(EmuRegistry *self, const EmuIdentity *identity, GError **error)
 {
     sqlite3_stmt *put = emu_store_prepare(
         self->store, "INSERT OR REPLACE INTO identities (device_id, module_id, generation_id,"
-                     " status, primary_key, secondary_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
+                     " status, primary_key, secondary_key, authentication, primary_thumbprint,"
+                     " secondary_thumbprint) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
 
     emu_bind_text(put, 1, identity->device_id);
     emu_bind_text(put, 2, identity->module_id != NULL ? identity->module_id : "");
@@ -216,6 +285,9 @@ save(EmuRegistry *self, const EmuIdentity *identity, GError **error)
     emu_bind_text(put, 4, identity->enabled ? "enabled" : "disabled");
     emu_bind_text(put, 5, identity->primary_key);
     emu_bind_text(put, 6, identity->secondary_key);
+    emu_bind_text(put, 7, authentication_names[identity->authentication]);
+    emu_bind_text(put, 8, identity->primary_thumbprint);
+    emu_bind_text(put, 9, identity->secondary_thumbprint);
     return emu_store_finish(self->store, put, error);
 }
 
@@ -226,6 +298,15 @@ set_key(char **key, const char *wanted)
         return;
     g_free(*key);
     *key = wanted != NULL ? g_strdup(wanted) : emu_key_new();
+}
+
+static void
+set_thumbprint(char **thumbprint, const char *wanted)
+{
+    if (wanted == NULL)
+        return;
+    g_free(*thumbprint);
+    *thumbprint = *wanted != '\0' ? emu_thumbprint_normalize(wanted) : NULL;
 }
 
 EmuIdentity *
@@ -248,6 +329,10 @@ emu_registry_put(EmuRegistry *self, const char *device_id, const char *module_id
     }
     set_key(&identity->primary_key, change->primary_key);
     set_key(&identity->secondary_key, change->secondary_key);
+    set_thumbprint(&identity->primary_thumbprint, change->primary_thumbprint);
+    set_thumbprint(&identity->secondary_thumbprint, change->secondary_thumbprint);
+    if (change->authentication != NULL)
+        (void)authentication_from_name(change->authentication, &identity->authentication);
     if (change->status != NULL)
         identity->enabled = g_str_equal(change->status, "enabled");
 
@@ -301,6 +386,18 @@ const EmuPolicy *
 emu_registry_policy(EmuRegistry *self, const char *name)
 {
     return g_hash_table_lookup(self->policies, name);
+}
+
+EmuAuthorities *
+emu_registry_authorities(EmuRegistry *self)
+{
+    return self->authorities;
+}
+
+const char *
+emu_authentication_name(EmuAuthentication authentication)
+{
+    return authentication_names[authentication];
 }
 
 gboolean

@@ -3,11 +3,20 @@
 
 #include <glib.h>
 
+typedef struct EmuAuthorities EmuAuthorities;
 typedef struct EmuStore EmuStore;
 typedef struct EmuLink EmuLink;
 
 /* The identity registry: devices, their modules, and the hub's access policies. */
 typedef struct EmuRegistry EmuRegistry;
+
+/* What an identity shows to be let in; the one excludes the other. */
+typedef enum {
+    EMU_AUTHENTICATION_SAS,         /* a token signed with one of its keys */
+    EMU_AUTHENTICATION_SELF_SIGNED, /* a certificate with one of its thumbprints */
+    EMU_AUTHENTICATION_AUTHORITY,   /* a certificate in its name by a registered authority */
+    EMU_N_AUTHENTICATIONS,
+} EmuAuthentication;
 
 /* An identity. What stands in the second block is this run's and kept by the hub. */
 typedef struct {
@@ -17,6 +26,9 @@ typedef struct {
     char *primary_key;   /* owned; base64 */
     char *secondary_key; /* owned; base64 */
     gboolean enabled;
+    EmuAuthentication authentication;
+    char *primary_thumbprint;   /* owned; normalised, see chain.h; NULL for none */
+    char *secondary_thumbprint; /* owned; likewise */
 
     EmuLink *link;               /* borrowed; NULL while disconnected */
     char *client_id;             /* owned; of the last connection */
@@ -44,7 +56,10 @@ typedef struct {
 typedef struct {
     const char *primary_key;
     const char *secondary_key;
-    const char *status; /* "enabled", "disabled" or NULL */
+    const char *status;               /* "enabled", "disabled" or NULL */
+    const char *authentication;       /* a name from emu_authentication_name(), or NULL */
+    const char *primary_thumbprint;   /* "" takes it away, NULL leaves it */
+    const char *secondary_thumbprint; /* likewise */
 } EmuIdentityChange;
 
 EmuRegistry *emu_registry_new(EmuStore *store);
@@ -60,8 +75,9 @@ GPtrArray *emu_registry_list(EmuRegistry *self);
 /**
  * emu_registry_put:
  *
- * Creates or changes an identity. EMU_ERROR_ARGUMENT for a bad id, key or status;
- * EMU_ERROR_NOT_FOUND for a module of a device that is not there.
+ * Creates or changes an identity. EMU_ERROR_ARGUMENT for a bad id, key, status or thumbprint, or
+ * for a self-signed identity without a thumbprint; EMU_ERROR_NOT_FOUND for a module of a device
+ * that is not there.
  *
  * Returns: (transfer none): the identity.
  */
@@ -78,6 +94,13 @@ gboolean emu_registry_remove(EmuRegistry *self, EmuIdentity *identity, GError **
 
 /* Returns: (transfer none) (nullable): the access policy of that name. */
 const EmuPolicy *emu_registry_policy(EmuRegistry *self, const char *name);
+
+/* The authorities that may sign for identities. Returns: (transfer none). */
+EmuAuthorities *emu_registry_authorities(EmuRegistry *self);
+
+/* The name as the registry of the real hub spells it: "sas", "selfSigned", …
+ * Source: protocol page, 9.2. */
+const char *emu_authentication_name(EmuAuthentication authentication);
 
 /* 1 to 128 characters of the set for device and module ids. Source: protocol page, 1.1. */
 gboolean emu_id_is_valid(const char *id);

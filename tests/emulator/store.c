@@ -9,14 +9,13 @@
 
 #include "error.h"
 
-#define SCHEMA_VERSION 1
-
 struct EmuStore {
     sqlite3 *db;            /* owned */
     GHashTable *statements; /* owned; sql (static) → sqlite3_stmt (owned) */
 };
 
-static const char schema[] =
+/* What leads from each version of the schema to the next; the first makes an empty file one. */
+static const char *const steps[] = {
     "CREATE TABLE identities ("
     " device_id TEXT NOT NULL, module_id TEXT NOT NULL DEFAULT '', generation_id TEXT NOT NULL,"
     " status TEXT NOT NULL, primary_key TEXT NOT NULL, secondary_key TEXT NOT NULL,"
@@ -37,7 +36,14 @@ static const char schema[] =
     " time_usec INTEGER NOT NULL, status TEXT NOT NULL, device_id TEXT NOT NULL,"
     " generation_id TEXT NOT NULL);"
     "CREATE TABLE numbers (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
-    "PRAGMA user_version = 1;";
+    "PRAGMA user_version = 1;",
+
+    "ALTER TABLE identities ADD COLUMN authentication TEXT NOT NULL DEFAULT 'sas';"
+    "ALTER TABLE identities ADD COLUMN primary_thumbprint TEXT;"
+    "ALTER TABLE identities ADD COLUMN secondary_thumbprint TEXT;"
+    "CREATE TABLE authorities (thumbprint TEXT PRIMARY KEY, pem TEXT NOT NULL) WITHOUT ROWID;"
+    "PRAGMA user_version = 2;",
+};
 
 static gboolean
 run(EmuStore *self, const char *sql, GError **error)
@@ -67,18 +73,20 @@ schema_version(EmuStore *self)
 static gboolean
 ensure_schema(EmuStore *self, GError **error)
 {
+    int newest = (int)G_N_ELEMENTS(steps);
     int version = schema_version(self);
 
-    if (version == SCHEMA_VERSION)
-        return TRUE;
-    if (version != 0) {
+    if (version < 0 || version > newest) {
         g_set_error(error, EMU_ERROR, EMU_ERROR_SERVER,
-                    "Database has schema %d, this emulator knows %d", version, SCHEMA_VERSION);
+                    "Database has schema %d, this emulator knows %d", version, newest);
         return FALSE;
     }
-
-    emu_store_begin(self);
-    return run(self, schema, error) && emu_store_commit(self, error);
+    for (int i = version; i < newest; i++) {
+        emu_store_begin(self);
+        if (!run(self, steps[i], error) || !emu_store_commit(self, error))
+            return FALSE;
+    }
+    return TRUE;
 }
 
 EmuStore *
