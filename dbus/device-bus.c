@@ -120,6 +120,21 @@ static const SpokeDeviceEvents device_events = {
     .deliver = on_deliver,
 };
 
+/* Both together are half of what dbus-daemon lets us have unread. A program that was stopped for a
+ * moment should not miss what became of its messages: it may be asleep for 65536 of them. */
+static const SpokeListenerLimits message_limits = {1024 * 1024, 32 * 1024 * 1024};
+static const SpokeListenerLimits settled_limits = {16 * 1024 * 1024, 32 * 1024 * 1024};
+
+static void
+on_sender_pace_changed(const char *name, gboolean is_slow, gpointer user_data)
+{
+    if (is_slow)
+        g_message("%s does not read what became of its messages; it is told no more until it does",
+                  name);
+    else
+        g_message("%s reads again what becomes of its messages", name);
+}
+
 static void
 on_pace_changed(const char *name, gboolean is_slow, gpointer user_data)
 {
@@ -144,7 +159,8 @@ serve(SpokeDeviceBus *self)
         return r;
     self->bus_id = g_strdup_printf(SD_ID128_FORMAT_STR, SD_ID128_FORMAT_VAL(id));
     self->reader = spoke_message_reader_new(self->bus_id);
-    self->listeners = spoke_listeners_new(self->bus, on_pace_changed, self);
+    self->listeners = spoke_listeners_new(self->bus, &message_limits, on_pace_changed, self);
+    self->senders = spoke_listeners_new(self->bus, &settled_limits, on_sender_pace_changed, self);
 
     r = sd_bus_path_encode(SPOKE_BUS_DEVICE_PREFIX, spoke_device_get_name(self->device), &path);
     if (r < 0)
@@ -187,6 +203,7 @@ spoke_device_bus_free(SpokeDeviceBus *device_bus)
     spoke_device_snapshot_clear(&device_bus->told);
     g_clear_pointer(&device_bus->reader, spoke_message_reader_free);
     g_clear_pointer(&device_bus->listeners, spoke_listeners_free);
+    g_clear_pointer(&device_bus->senders, spoke_listeners_free);
     g_free(device_bus->path);
     g_free(device_bus->bus_id);
     sd_bus_unref(device_bus->bus);
@@ -209,6 +226,7 @@ void
 spoke_device_bus_drop_owner(SpokeDeviceBus *device_bus, const char *name)
 {
     spoke_listeners_drop(device_bus->listeners, name);
+    spoke_listeners_drop(device_bus->senders, name);
     spoke_delivery_drop_owner(spoke_device_get_delivery(device_bus->device), name);
 }
 

@@ -36,7 +36,8 @@ struct SpokeDeviceBus {
     SpokeCallers *callers;      /* borrowed, outlives us */
     SpokeDevice *device;        /* borrowed */
     SpokeMessageReader *reader; /* owned */
-    SpokeListeners *listeners;  /* owned */
+    SpokeListeners *listeners;  /* owned; of MessageReceived */
+    SpokeListeners *senders;    /* owned; of Settled */
     sd_bus_slot *slot;          /* owned: the vtable's place on the bus */
     char *path;                 /* owned */
     char *bus_id;               /* owned */

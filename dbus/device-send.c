@@ -4,10 +4,16 @@
 #include "dbus/call.h"
 #include "dbus/error-bus.h"
 
+#include <string.h>
+
 /*
  * Telemetry up. A message is read and checked on arrival, gets its sender's stamps once the caller
  * is known, and the call is answered when the outbox has it as safe as it asked for.
  */
+
+/* What a signal Settled without a detail takes on the bus, about */
+#define SETTLED_BYTES 256
+
 static const char *const outcome_names[] = {
     [SPOKE_OUTCOME_ACCEPTED] = "accepted",
     [SPOKE_OUTCOME_REJECTED] = "rejected",
@@ -177,6 +183,8 @@ spoke_device_emit_settled(SpokeDeviceBus *self, guint64 id, const char *notify,
 
     if (name == NULL)
         return; /* asked for on a bus that is no more */
+    if (spoke_listeners_is_slow(self->senders, name))
+        return;
     int r = sd_bus_message_new_signal(self->bus, &signal, self->path, SPOKE_DEVICE_INTERFACE,
                                       "Settled");
     if (r >= 0)
@@ -184,7 +192,9 @@ spoke_device_emit_settled(SpokeDeviceBus *self, guint64 id, const char *notify,
                                   detail != NULL ? detail : "");
     if (r >= 0)
         r = sd_bus_send_to(self->bus, signal, name, NULL);
-    if (r < 0 && !spoke_bus_is_gone(r))
+    if (r >= 0)
+        spoke_listeners_note(self->senders, name, SETTLED_BYTES + (detail ? strlen(detail) : 0));
+    else if (!spoke_bus_is_gone(r))
         g_warning("%s could not be told what became of message %" G_GUINT64_FORMAT ": %s", name, id,
                   g_strerror(-r));
 }

@@ -9,7 +9,8 @@
 struct SpokeListeners {
     sd_bus *bus;         /* owned */
     GHashTable *by_name; /* owned, of Listener */
-    guint64 unread;      /* of all */
+    SpokeListenerLimits limits;
+    guint64 unread; /* of all */
     void (*changed)(const char *name, gboolean is_slow, gpointer user_data);
     gpointer user_data;
 };
@@ -41,8 +42,8 @@ update(Listener *listener)
 {
     SpokeListeners *self = listener->listeners;
     gboolean is_slow =
-        listener->unread > SPOKE_LISTENER_SLOW_BYTES ||
-        (listener->unread > SPOKE_LISTENER_ASK_BYTES && self->unread > SPOKE_LISTENERS_SLOW_BYTES);
+        listener->unread > self->limits.slow_bytes ||
+        (listener->unread > SPOKE_LISTENER_ASK_BYTES && self->unread > self->limits.slow_bytes_all);
 
     if (listener->slot == NULL && listener->unread > SPOKE_LISTENER_ASK_BYTES)
         ask(listener);
@@ -89,14 +90,29 @@ ask(Listener *listener)
         listener->asked = listener->unread;
 }
 
+static void
+ask_all(SpokeListeners *self)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, self->by_name);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        Listener *listener = value;
+        if (listener->slot == NULL)
+            ask(listener);
+    }
+}
+
 SpokeListeners *
-spoke_listeners_new(sd_bus *bus, void (*changed)(const char *, gboolean, gpointer),
-                    gpointer user_data)
+spoke_listeners_new(sd_bus *bus, const SpokeListenerLimits *limits,
+                    void (*changed)(const char *, gboolean, gpointer), gpointer user_data)
 {
     SpokeListeners *self = g_new0(SpokeListeners, 1);
 
     self->bus = sd_bus_ref(bus);
     self->by_name = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, listener_free);
+    self->limits = *limits;
     self->changed = changed;
     self->user_data = user_data;
     return self;
@@ -118,6 +134,8 @@ spoke_listeners_note(SpokeListeners *listeners, const char *name, gsize size)
     Listener *listener = g_hash_table_lookup(listeners->by_name, name);
 
     if (listener == NULL) {
+        if (g_hash_table_size(listeners->by_name) >= SPOKE_LISTENERS_QUIET_MAX)
+            ask_all(listeners);
         listener = g_new0(Listener, 1);
         listener->listeners = listeners;
         listener->name = g_strdup(name);

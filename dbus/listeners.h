@@ -13,14 +13,19 @@
  */
 typedef struct SpokeListeners SpokeListeners;
 
-/* This much may be unread before the program is asked; before it is slow; and before it is slow
- * when all programs together leave that much. */
-#define SPOKE_LISTENER_ASK_BYTES   (64 * 1024)
-#define SPOKE_LISTENER_SLOW_BYTES  (1024 * 1024)
-#define SPOKE_LISTENERS_SLOW_BYTES (32 * 1024 * 1024)
+/* This much may be unread before a program is asked */
+#define SPOKE_LISTENER_ASK_BYTES (64 * 1024)
+/* So many may have something unread before they are asked however little it is: those among them
+ * that have left the bus are found that way. */
+#define SPOKE_LISTENERS_QUIET_MAX 64
+
+typedef struct {
+    gsize slow_bytes;     /* so much unread makes a program slow */
+    gsize slow_bytes_all; /* and so much of all makes those slow that were asked */
+} SpokeListenerLimits;
 
 /* @changed: @name is slow now, or not any more; from the main loop, or from _note() */
-SpokeListeners *spoke_listeners_new(sd_bus *bus,
+SpokeListeners *spoke_listeners_new(sd_bus *bus, const SpokeListenerLimits *limits,
                                     void (*changed)(const char *name, gboolean is_slow,
                                                     gpointer user_data),
                                     gpointer user_data);

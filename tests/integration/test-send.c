@@ -402,6 +402,52 @@ test_settled_comes_after_a_restart_too(void)
     g_free(settled.outcome);
 }
 
+/* More than a sender may leave unread of Settled. Source: dbus/org.spoked1.Device.xml. */
+#define SETTLED_UNREAD_MAX 65536
+
+static gboolean
+log_says(Harness *h, gpointer text)
+{
+    g_autofree char *log = harness_read_daemon_log(h);
+
+    return strstr(log, text) != NULL;
+}
+
+/* What the bus keeps for a program that hangs counts against the daemon; its messages reach the hub
+ * all the same. */
+static void
+test_a_stopped_sender_is_not_flooded(void)
+{
+    g_autoptr(Harness) h = harness_new();
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GSubprocessLauncher) launcher =
+        g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDERR_SILENCE);
+    g_autofree char *lines = g_build_filename(harness_get_dir(h), "lines", NULL);
+    g_autofree char *text = g_strnfill(2 * (SETTLED_UNREAD_MAX + 5000), '\n');
+
+    harness_kill_hub(h, SIGKILL);
+    harness_start_daemon(h);
+    g_subprocess_launcher_setenv(launcher, "DBUS_SYSTEM_BUS_ADDRESS", harness_get_bus_address(h),
+                                 TRUE);
+    for (char *line = text; *line != '\0'; line += 2)
+        *line = 'x';
+    g_assert_true(g_file_set_contents(lines, text, -1, NULL));
+    g_autoptr(GSubprocess) sender = g_subprocess_launcher_spawn(
+        launcher, &error, g_getenv("SPOKECTL"), "send", "--wait", "--lines", "--file", lines, NULL);
+    g_assert_no_error(error);
+    harness_wait_counter(h, "QueuedMessages", SETTLED_UNREAD_MAX + 5000);
+    g_subprocess_send_signal(sender, SIGSTOP);
+    harness_start_hub(h);
+
+    harness_wait_counter(h, "QueuedMessages", 0);
+    harness_wait(h, "the sender to be found slow", log_says,
+                 (gpointer) "does not read what became of its messages");
+    g_subprocess_send_signal(sender, SIGCONT);
+    harness_wait(h, "the sender to catch up", log_says,
+                 (gpointer) "reads again what becomes of its messages");
+    g_subprocess_force_exit(sender);
+}
+
 static void
 test_an_expired_message_is_not_sent(void)
 {
@@ -485,6 +531,8 @@ main(int argc, char **argv)
     g_test_add_func("/send/settled/comes-to-the-sender-alone",
                     test_settled_comes_to_the_sender_alone);
     g_test_add_func("/send/settled/comes-after-a-restart", test_settled_comes_after_a_restart_too);
+    g_test_add_func("/send/settled/stopped-sender-is-not-flooded",
+                    test_a_stopped_sender_is_not_flooded);
     g_test_add_func("/send/ttl/expired-is-not-sent", test_an_expired_message_is_not_sent);
     g_test_add_func("/send/urgent/overtakes-the-backlog", test_urgent_overtakes_the_backlog);
     g_test_add_func("/send/flush/tells-what-remains", test_flush_tells_what_remains);
