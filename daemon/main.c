@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <glib-unix.h>
+#include <locale.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
@@ -475,6 +476,8 @@ main(int argc, char **argv)
     int status = EXIT_SUCCESS;
 
     protect_memory();
+    /* For what is printed; the log and errors on the bus stay in one language. */
+    setlocale(LC_CTYPE, "");
     spoke_log_setup(FALSE);
     if (!parse_arguments(argc, argv, &self.arguments, &error)) {
         g_printerr("spoked: %s\n", error->message);
