@@ -6,11 +6,31 @@
 #include "control-request.h"
 
 #include "hub.h"
+#include "telemetry.h"
 
 static const char *
 device_of(const EmuRequest *request)
 {
     return request->query != NULL ? g_hash_table_lookup(request->query, "device") : NULL;
+}
+
+/* The last sequence number before the newest @limit messages. */
+static guint64
+find_start(EmuTelemetry *telemetry, const char *device_id, guint64 limit)
+{
+    EmuMessage message;
+    guint64 kept = 0;
+    guint64 last = 0;
+
+    while (emu_telemetry_next(telemetry, last, device_id, &message)) {
+        last = message.sequence;
+        kept++;
+    }
+    last = 0;
+    for (guint64 i = limit; i < kept && emu_telemetry_next(telemetry, last, device_id, &message);
+         i++)
+        last = message.sequence;
+    return last;
 }
 
 static gboolean
@@ -22,9 +42,11 @@ get_messages(const EmuRequest *request, EmuReply *reply, GError **error)
     if (!emu_request_number(request, "since", 0, &since, error) ||
         !emu_request_number(request, "limit", G_MAXUINT64, &limit, error))
         return FALSE;
+    EmuTelemetry *telemetry = emu_hub_telemetry(request->hub);
+    if (request->query == NULL || !g_hash_table_contains(request->query, "since"))
+        since = find_start(telemetry, device_of(request), limit);
     reply->streaming = TRUE;
-    emu_feed_start(emu_hub_telemetry(request->hub), request->message, EMU_FEED_ARRAY,
-                   device_of(request), since, limit);
+    emu_feed_start(telemetry, request->message, EMU_FEED_ARRAY, device_of(request), since, limit);
     return TRUE;
 }
 

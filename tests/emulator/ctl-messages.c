@@ -190,7 +190,8 @@ ctl_run_messages(Ctl *ctl, int argc, char **argv, GError **error)
     const GOptionEntry entries[] = {
         {"device", 'd', 0, G_OPTION_ARG_FILENAME, &device_id, "Only this device's", "DEVICE"},
         {"since", 's', 0, G_OPTION_ARG_INT64, &since, "Only what came after this number", "SEQ"},
-        {"limit", 'n', 0, G_OPTION_ARG_INT64, &limit, "At most so many", "N"},
+        {"limit", 'n', 0, G_OPTION_ARG_INT64, &limit,
+         "At most so many: the newest, or with --since the next", "N"},
         {"follow", 'f', 0, G_OPTION_ARG_NONE, &follow, "Go on with what arrives", NULL},
         {NULL},
     };

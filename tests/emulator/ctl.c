@@ -33,6 +33,7 @@ static const CtlCommand commands[] = {
      ctl_run_connection_string},
     {"messages", "[--device D] [--since N] [--limit N] [--follow]",
      "Show what devices sent, in order of arrival",
+     "--limit N shows the newest N, or with --since the first N after that number.\n"
      "--follow shows what arrives from then on, until interrupted; with --since it begins\n"
      "with what is kept. With --json, --follow prints one object a line.",
      ctl_run_messages},

@@ -73,6 +73,48 @@ test_bytes_arrive_as_they_were_sent(void)
     g_assert_cmpstr(json_object_get_string_member(message, "bodyBase64"), ==, "AP8KyA==");
 }
 
+static char *
+list_bodies(Harness *h, const char *query)
+{
+    g_autofree char *path = g_strconcat("/messages?", query, NULL);
+    g_autoptr(JsonNode) answer = harness_hub(h, "GET", path, NULL);
+    JsonArray *messages = json_node_get_array(answer);
+    GString *bodies = g_string_new(NULL);
+
+    for (guint i = 0; i < json_array_get_length(messages); i++) {
+        JsonObject *message = json_array_get_object_element(messages, i);
+        g_string_append(bodies, json_object_get_string_member(message, "body"));
+    }
+    return g_string_free(bodies, FALSE);
+}
+
+static void
+test_hub_lists_the_newest(void)
+{
+    g_autoptr(Harness) h = connected_harness();
+
+    for (char body[] = "a"; *body <= 'e'; ++*body) {
+        g_autoptr(GVariant) reply =
+            harness_call(h, NULL, "SendText", "(%s, @a{ss} {}, @a{sv} {})", body);
+    }
+    harness_wait_arrived(h, 5);
+
+    g_autofree char *newest = list_bodies(h, "limit=2");
+    g_assert_cmpstr(newest, ==, "de");
+    g_autofree char *of_device = list_bodies(h, "limit=2&device=" HARNESS_DEVICE_ID);
+    g_assert_cmpstr(of_device, ==, "de");
+    g_autofree char *of_nobody = list_bodies(h, "limit=2&device=nobody");
+    g_assert_cmpstr(of_nobody, ==, "");
+    g_autofree char *more = list_bodies(h, "limit=9");
+    g_assert_cmpstr(more, ==, "abcde");
+    g_autofree char *none = list_bodies(h, "limit=0");
+    g_assert_cmpstr(none, ==, "");
+    g_autofree char *since = list_bodies(h, "since=1&limit=2");
+    g_assert_cmpstr(since, ==, "bc");
+    g_autofree char *all = list_bodies(h, "since=0");
+    g_assert_cmpstr(all, ==, "abcde");
+}
+
 static void
 test_all_system_properties_arrive(void)
 {
@@ -536,5 +578,6 @@ main(int argc, char **argv)
     g_test_add_func("/send/ttl/expired-is-not-sent", test_an_expired_message_is_not_sent);
     g_test_add_func("/send/urgent/overtakes-the-backlog", test_urgent_overtakes_the_backlog);
     g_test_add_func("/send/flush/tells-what-remains", test_flush_tells_what_remains);
+    g_test_add_func("/send/hub/lists-the-newest", test_hub_lists_the_newest);
     return g_test_run();
 }
