@@ -320,8 +320,11 @@ emu_hub_remove_identity(EmuHub *self, const char *device_id, const char *module_
 char *
 emu_hub_connection_string(EmuHub *self, const EmuIdentity *identity)
 {
-    return g_strdup_printf("HostName=%s;DeviceId=%s%s%s;SharedAccessKey=%s", self->options.host,
+    gboolean has_key = identity->authentication == EMU_AUTHENTICATION_SAS;
+
+    return g_strdup_printf("HostName=%s;DeviceId=%s%s%s;%s%s", self->options.host,
                            identity->device_id, identity->module_id != NULL ? ";ModuleId=" : "",
                            identity->module_id != NULL ? identity->module_id : "",
-                           identity->primary_key);
+                           has_key ? "SharedAccessKey=" : "x509=true",
+                           has_key ? identity->primary_key : "");
 }

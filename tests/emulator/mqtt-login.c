@@ -39,7 +39,7 @@ is_client_id_of(const char *client_id, const EmuUsername *username)
 }
 
 static EmuConnackCode
-check_identity(EmuHub *hub, const EmuMqttConnect *connect, const EmuUsername *username,
+check_identity(EmuHub *hub, const EmuUsername *username, const EmuCredential *credential,
                EmuLogin *login, GError **error)
 {
     const EmuHubOptions *options = emu_hub_options(hub);
@@ -56,17 +56,19 @@ check_identity(EmuHub *hub, const EmuMqttConnect *connect, const EmuUsername *us
         g_set_error(error, EMU_ERROR, EMU_ERROR_NOT_FOUND, "%s does not exist", login->client_id);
         return EMU_CONNACK_NOT_AUTHORIZED;
     }
-    if (!emu_access_check(emu_hub_registry(hub), options->host, login->identity,
-                          connect->password.text, connect->password.size,
-                          emu_hub_now_usec(hub) / G_USEC_PER_SEC, options->sas_grace_sec,
-                          &login->expiry_sec, error))
+    if (!emu_access_check_credential(emu_hub_registry(hub), options->host, login->identity,
+                                     credential, emu_hub_now_usec(hub) / G_USEC_PER_SEC,
+                                     options->sas_grace_sec, &login->expiry_sec, error))
         return EMU_CONNACK_NOT_AUTHORIZED;
+    login->auth_type = emu_identity_auth_type(login->identity);
     return EMU_CONNACK_ACCEPTED;
 }
 
 EmuConnackCode
-emu_mqtt_login(EmuHub *hub, const EmuMqttConnect *connect, EmuLogin *ret_login, GError **error)
+emu_mqtt_login(EmuHub *hub, const EmuMqttConnect *connect, GTlsCertificate *peer,
+               EmuLogin *ret_login, GError **error)
 {
+    const EmuCredential credential = {connect->password.text, connect->password.size, peer};
     g_auto(EmuUsername) username = {0};
     g_auto(EmuLogin) login = {0};
     guint fault_code = 0;
@@ -95,7 +97,7 @@ emu_mqtt_login(EmuHub *hub, const EmuMqttConnect *connect, EmuLogin *ret_login, 
         return (EmuConnackCode)fault_code;
     }
 
-    EmuConnackCode code = check_identity(hub, connect, &username, &login, error);
+    EmuConnackCode code = check_identity(hub, &username, &credential, &login, error);
     if (code != EMU_CONNACK_ACCEPTED)
         return code;
     login.model_id = g_steal_pointer(&username.model_id);

@@ -42,10 +42,11 @@ typedef enum {
 } State;
 
 struct EmuMqttSession {
-    EmuHub *hub;    /* borrowed, outlives us */
-    EmuPipe *pipe;  /* owned */
-    GSource *timer; /* owned; NULL once closed */
-    guint ending;   /* idle source that calls ended */
+    EmuHub *hub;           /* borrowed, outlives us */
+    EmuPipe *pipe;         /* owned */
+    GTlsCertificate *peer; /* owned; NULL: the client showed none */
+    GSource *timer;        /* owned; NULL once closed */
+    guint ending;          /* idle source that calls ended */
     EmuSessionEnded ended;
     gpointer user_data;
 
@@ -302,7 +303,7 @@ open_session(EmuMqttSession *self, const EmuMqttConnect *connect, const EmuLogin
     gboolean present = FALSE;
 
     self->origin = emu_origin_new(identity->device_id, identity->module_id, identity->generation_id,
-                                  login->model_id, "sas");
+                                  login->model_id, login->auth_type);
     self->telemetry_prefix = emu_topic_telemetry_prefix(identity->device_id, identity->module_id);
     self->prefix_size = strlen(self->telemetry_prefix);
     const char *wrong = take_will(self, connect);
@@ -338,7 +339,7 @@ take_connect(EmuMqttSession *self, const EmuMqttFrame *frame)
         return;
     }
 
-    EmuConnackCode code = emu_mqtt_login(self->hub, &connect, &login, &error);
+    EmuConnackCode code = emu_mqtt_login(self->hub, &connect, self->peer, &login, &error);
     if (code == EMU_CONNACK_ACCEPTED)
         open_session(self, &connect, &login);
     else
@@ -366,6 +367,10 @@ take_telemetry(EmuMqttSession *self, const EmuMqttPublish *publish, const char *
 
     if (verdict == EMU_VERDICT_THROTTLE) {
         close_session(self, "throttled: 429002");
+        return;
+    }
+    if (verdict == EMU_VERDICT_QUOTA) {
+        close_session(self, "quota-exceeded: 403002");
         return;
     }
     if (verdict == EMU_VERDICT_CUT) {
@@ -689,12 +694,13 @@ link_wake(gpointer user_data)
 static const EmuLinkOps link_ops = {.close = link_close, .wake = link_wake};
 
 EmuMqttSession *
-emu_mqtt_session_new(EmuHub *hub, GIOStream *stream, GSocket *socket, EmuSessionEnded ended,
-                     gpointer user_data)
+emu_mqtt_session_new(EmuHub *hub, GIOStream *stream, GSocket *socket, GTlsCertificate *peer,
+                     EmuSessionEnded ended, gpointer user_data)
 {
     EmuMqttSession *self = g_new0(EmuMqttSession, 1);
 
     self->hub = hub;
+    g_set_object(&self->peer, peer);
     self->ended = ended;
     self->user_data = user_data;
     self->heard_usec = g_get_monotonic_time();
@@ -720,6 +726,7 @@ emu_mqtt_session_free(EmuMqttSession *self)
     close_session(self, "hub-stopping");
     g_clear_handle_id(&self->ending, g_source_remove);
     emu_pipe_free(self->pipe);
+    g_clear_object(&self->peer);
     g_clear_pointer(&self->origin, emu_origin_unref);
     g_clear_pointer(&self->subscriptions, emu_subscriptions_free);
     g_clear_pointer(&self->will_body, g_bytes_unref);
@@ -735,7 +742,7 @@ static gpointer
 kind_open(EmuHub *hub, GIOStream *stream, GSocket *socket, GTlsCertificate *peer,
           EmuSessionEnded ended, gpointer user_data)
 {
-    return emu_mqtt_session_new(hub, stream, socket, ended, user_data);
+    return emu_mqtt_session_new(hub, stream, socket, peer, ended, user_data);
 }
 
 static void

@@ -15,10 +15,12 @@ typedef struct EmuMqttSession EmuMqttSession;
  * emu_mqtt_session_new:
  * @stream: TLS is up; both its streams are pollable
  * @socket: (nullable): what lies below @stream, to be closed without farewell
+ * @peer: (nullable): the client's certificate
  * @ended: runs once, from the main loop, when the connection has ended: free the session there
  */
 EmuMqttSession *emu_mqtt_session_new(EmuHub *hub, GIOStream *stream, GSocket *socket,
-                                     EmuSessionEnded ended, gpointer user_data);
+                                     GTlsCertificate *peer, EmuSessionEnded ended,
+                                     gpointer user_data);
 
 /* Closes the connection if it is open; @ended is not called any more. */
 void emu_mqtt_session_free(EmuMqttSession *self);

@@ -400,6 +400,12 @@ emu_authentication_name(EmuAuthentication authentication)
     return authentication_names[authentication];
 }
 
+const char *
+emu_identity_auth_type(const EmuIdentity *identity)
+{
+    return identity->authentication == EMU_AUTHENTICATION_SAS ? "sas" : "x509";
+}
+
 gboolean
 emu_id_is_valid(const char *id)
 {

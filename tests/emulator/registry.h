@@ -102,5 +102,8 @@ EmuAuthorities *emu_registry_authorities(EmuRegistry *self);
  * Source: protocol page, 9.2. */
 const char *emu_authentication_name(EmuAuthentication authentication);
 
+/* How a message tells that its sender was let in: "sas" or "x509". Source: protocol page, 6.5. */
+const char *emu_identity_auth_type(const EmuIdentity *identity);
+
 /* 1 to 128 characters of the set for device and module ids. Source: protocol page, 1.1. */
 gboolean emu_id_is_valid(const char *id);

@@ -110,7 +110,7 @@ dial(Fixture *fixture)
     g_autoptr(GSocket) socket = g_socket_new_from_fd(fds[0], NULL);
     g_autoptr(GSocketConnection) stream = g_socket_connection_factory_create_connection(socket);
     g_ptr_array_add(fixture->sessions, emu_mqtt_session_new(fixture->hub, G_IO_STREAM(stream),
-                                                            socket, on_ended, fixture));
+                                                            socket, NULL, on_ended, fixture));
     return (Client){.fd = fds[1], .input = g_byte_array_new()};
 }
 
