@@ -5,6 +5,7 @@
 #include "clients/spokectl/json.h"
 #include "clients/spokectl/lines.h"
 #include "clients/spokectl/progress.h"
+#include "clients/spokectl/status-text.h"
 #include "clients/spokectl/terminal.h"
 
 #include <errno.h>
@@ -63,7 +64,7 @@ static void
 clear_line(Pipeline *self)
 {
     if (self->line_shown)
-        g_printerr("\r\x1b[K");
+        spoke_terminal_clear_line(stderr);
     self->line_shown = FALSE;
 }
 
@@ -74,7 +75,7 @@ on_tick(gpointer user_data)
     g_autofree char *text =
         spoke_progress_line_format(self->line, &self->progress, g_get_monotonic_time());
 
-    g_printerr("\r%.*s\x1b[K", spoke_terminal_get_width(stderr) - 1, text);
+    spoke_terminal_show_line(stderr, text);
     self->line_shown = TRUE;
     return G_SOURCE_CONTINUE;
 }
@@ -104,6 +105,7 @@ static void
 end_input(Pipeline *self)
 {
     self->input_ended = TRUE;
+    self->progress.all_read = TRUE;
     g_clear_handle_id(&self->input_source, g_source_remove);
 }
 
@@ -231,8 +233,18 @@ on_daemon(SpokeClient *client, const SpokeStatus *status, const SpokeFailure *fa
 {
     Pipeline *self = user_data;
 
+    g_clear_pointer(&self->progress.hub, g_free);
+    if (status != NULL)
+        self->progress.hub = spoke_status_describe_hub(status);
     if (status != NULL && self->held != NULL && self->retry_source == 0)
         resume(self);
+}
+
+static void
+watch_daemon(Pipeline *self)
+{
+    if (!self->watching)
+        self->watching = spoke_client_watch(self->ctl->client, on_daemon, self) >= 0;
 }
 
 static gint
@@ -254,8 +266,8 @@ hold(Pipeline *self, SpokeBatch *batch, gboolean full)
     note(self, full ? "The queue is full" : "spoked is away");
     if (full && self->retry_source == 0)
         self->retry_source = g_timeout_add(FULL_RETRY_MSEC, on_retry, self);
-    if (!full && !self->watching)
-        self->watching = spoke_client_watch(self->ctl->client, on_daemon, self) >= 0;
+    if (!full)
+        watch_daemon(self);
 }
 
 static gboolean
@@ -423,6 +435,8 @@ on_signal(gpointer user_data)
     if (self->progress.waiting > 0)
         g_printerr("spokectl: %" G_GUINT64_FORMAT " %s read but not accepted\n",
                    self->progress.waiting, self->progress.waiting == 1 ? "line was" : "lines were");
+    if (!is_settled(self))
+        g_printerr("spokectl: What was accepted stays queued and goes out later\n");
     spoke_ctl_end(self->ctl, SPOKE_EXIT_FAILURE);
     return G_SOURCE_CONTINUE;
 }
@@ -458,6 +472,7 @@ clear_pipeline(Pipeline *self)
     g_list_free(g_steal_pointer(&self->flying));
     g_clear_pointer(&self->lines, spoke_lines_free);
     g_clear_pointer(&self->line, g_free);
+    g_clear_pointer(&self->progress.hub, g_free);
     g_clear_pointer(&self->run_id, g_free);
     g_clear_pointer(&self->buffer, g_free);
 }
@@ -488,8 +503,10 @@ spoke_pipeline_run(SpokeCtl *ctl, const SpokePipelineOptions *options)
     };
     guint interrupt = g_unix_signal_add(SIGINT, on_signal, &self);
     guint terminate = g_unix_signal_add(SIGTERM, on_signal, &self);
-    if (live)
+    if (live) {
         self.tick_source = g_timeout_add(TICK_MSEC, on_tick, &self);
+        watch_daemon(&self);
+    }
 
     go_on(&self);
     SpokeExit exit_code = spoke_ctl_run(ctl, 0);

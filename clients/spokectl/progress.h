@@ -5,17 +5,19 @@
 
 /* How far a pipeline is. */
 typedef struct {
-    guint64 accepted; /* by the daemon */
-    guint64 waiting;  /* read, not accepted yet */
-    gboolean wait;    /* the hub's word counts too */
-    guint64 settled;  /* whatever the outcome */
-    guint64 failed;   /* of them, those the hub will never have */
-    const char *note; /* "spoked is away", or NULL. borrowed */
+    guint64 accepted;  /* by the daemon */
+    guint64 waiting;   /* read, not accepted yet */
+    gboolean all_read; /* no more will come */
+    gboolean wait;     /* the hub's word counts too */
+    guint64 settled;   /* whatever the outcome */
+    guint64 failed;    /* of them, those the hub will never have */
+    const char *note;  /* why the daemon takes no more: "spoked is away"; or NULL. borrowed */
+    char *hub;         /* why the hub does: "the hub is away"; or NULL. owned */
 } SpokeProgress;
 
 /*
- * One line on a terminal that is written over and over. @elapsed_usec: since the start; the rate is
- * of the time since the last line that showed one.
+ * One line on a terminal that is written over and over: what counts, how fast, and when it will be
+ * over, or else what it waits for. The rate forgets what is more than a few seconds old.
  */
 typedef struct SpokeProgressLine SpokeProgressLine;
 

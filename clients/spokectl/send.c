@@ -2,6 +2,7 @@
 #include "clients/spokectl/json.h"
 #include "clients/spokectl/pairs.h"
 #include "clients/spokectl/pipeline.h"
+#include "clients/spokectl/status-text.h"
 #include "clients/spokectl/terminal.h"
 #include "clients/spokectl/verbs.h"
 
@@ -35,6 +36,12 @@ typedef struct {
     SpokeCtl *ctl; /* borrowed */
     gboolean wait;
     guint64 timeout_msec;
+
+    /* On a terminal, while the hub lets us wait: */
+    guint line_source;
+    guint waited_sec;
+    guint64 id; /* 0: not accepted yet */
+    char *hub;  /* owned; why the hub does not have it, NULL: no idea */
 } Send;
 
 static void
@@ -76,14 +83,25 @@ print_success(SpokeCtl *ctl, guint64 id, const char *text)
 }
 
 static void
+end_line(Send *send)
+{
+    if (send->line_source != 0 && send->waited_sec > 0)
+        spoke_terminal_clear_line(stderr);
+    g_clear_handle_id(&send->line_source, g_source_remove);
+}
+
+static void
 on_sent(SpokeClient *client, const uint64_t *ids, size_t n, const SpokeFailure *failure,
         void *user_data)
 {
     Send *send = user_data;
 
     if (failure != NULL) {
+        end_line(send);
         spoke_ctl_fail(send->ctl, failure);
-    } else if (!send->wait) {
+    } else if (send->wait) {
+        send->id = ids[0];
+    } else {
         if (send->ctl->json)
             print_json(ids[0], "queued", "");
         else
@@ -100,6 +118,7 @@ on_settled(SpokeClient *client, uint64_t id, SpokeOutcome outcome, const char *d
 
     if (send->ctl->ended)
         return;
+    end_line(send);
     if (send->ctl->json)
         print_json(id, spoke_outcome_to_string(outcome), detail);
     else if (outcome == SPOKE_OUTCOME_ACCEPTED)
@@ -115,9 +134,35 @@ on_timeout(gpointer user_data)
 {
     Send *send = user_data;
 
+    end_line(send);
     g_printerr("spokectl: Time is up; the message stays queued and goes out later\n");
     spoke_ctl_end(send->ctl, SPOKE_EXIT_TIMEOUT);
     return G_SOURCE_REMOVE;
+}
+
+static void
+on_watched(SpokeClient *client, const SpokeStatus *status, const SpokeFailure *failure,
+           void *user_data)
+{
+    Send *send = user_data;
+
+    g_free(send->hub);
+    send->hub = status != NULL ? spoke_status_describe_hub(status) : g_strdup("spoked is away");
+}
+
+static gboolean
+on_line(gpointer user_data)
+{
+    Send *send = user_data;
+
+    send->waited_sec++;
+    if (send->id != 0) {
+        g_autofree char *text = g_strdup_printf(
+            "Message %" G_GUINT64_FORMAT " is queued; %s: waiting for %u s", send->id,
+            send->hub != NULL ? send->hub : "the hub has not answered", send->waited_sec);
+        spoke_terminal_show_line(stderr, text);
+    }
+    return G_SOURCE_CONTINUE;
 }
 
 static SpokeExit
@@ -129,11 +174,16 @@ send_one(Send *send, const SpokeOutgoing *message)
         return ctl->exit_code;
     if (send->timeout_msec != SPOKE_FOREVER)
         (void)g_timeout_add((guint)MIN(send->timeout_msec, G_MAXUINT), on_timeout, send);
+    if (send->wait && !ctl->json && spoke_terminal_is_live(stderr) &&
+        spoke_client_watch(ctl->client, on_watched, send) >= 0)
+        send->line_source = g_timeout_add_seconds(1, on_line, send);
 
     SpokeExit exit_code =
         spoke_ctl_run(ctl, spoke_client_send(ctl->client, message, on_sent,
                                              send->wait ? on_settled : NULL, send));
     spoke_ctl_clear(ctl); /* the last callbacks come while @send is still there */
+    end_line(send);
+    g_clear_pointer(&send->hub, g_free);
     return exit_code;
 }
 

@@ -134,3 +134,14 @@ spoke_status_format(const SpokeStatus *status, gint64 now_usec)
     add_inbox(text, status);
     return g_string_free(text, FALSE);
 }
+
+char *
+spoke_status_describe_hub(const SpokeStatus *status)
+{
+    if (g_str_equal(status->state, "connected"))
+        return NULL;
+    /* While the next attempt runs, what ended the last one is still the news. */
+    if (status->last_error_name[0] != '\0')
+        return g_strdup_printf("the hub is away (%s)", status->last_error_name);
+    return g_strdup("the hub is away");
+}

@@ -18,3 +18,7 @@ SpokeColour spoke_status_get_colour(const SpokeStatus *status);
  * Returns: (transfer full): lines
  */
 char *spoke_status_format(const SpokeStatus *status, gint64 now_usec);
+
+/* Why nothing goes to the hub: "the hub is away (TcpRefused)"; NULL when it is there. (transfer
+ * full) (nullable) */
+char *spoke_status_describe_hub(const SpokeStatus *status);

@@ -25,6 +25,20 @@ spoke_terminal_get_width(FILE *stream)
     return size.ws_col;
 }
 
+void
+spoke_terminal_show_line(FILE *stream, const char *text)
+{
+    (void)fprintf(stream, "\r%.*s\x1b[K", spoke_terminal_get_width(stream) - 1, text);
+    (void)fflush(stream);
+}
+
+void
+spoke_terminal_clear_line(FILE *stream)
+{
+    (void)fputs("\r\x1b[K", stream);
+    (void)fflush(stream);
+}
+
 static guint
 rows_of_line(guint columns, int width)
 {

@@ -20,6 +20,10 @@ gboolean spoke_terminal_is_live(FILE *stream);
 /* Columns; 80 if that is not known. */
 int spoke_terminal_get_width(FILE *stream);
 
+/* Write @text over the line the cursor is in, cut to the width, and rub it out again. ASCII. */
+void spoke_terminal_show_line(FILE *stream, const char *text);
+void spoke_terminal_clear_line(FILE *stream);
+
 /* Rows that lines of text take on a screen so wide; escape sequences for colours take no room. */
 guint spoke_terminal_count_rows(const char *text, int width);
 

@@ -182,35 +182,91 @@ test_status_tells_what_is_wrong(void)
 }
 
 static void
-test_progress_has_rate_and_note(void)
+test_progress_has_counts_and_rate(void)
 {
     g_autofree SpokeProgressLine *line = spoke_progress_line_new(0);
-    const SpokeProgress progress = {.accepted = 20000,
-                                    .waiting = 512,
-                                    .wait = TRUE,
-                                    .settled = 10000,
-                                    .failed = 2,
-                                    .note = "spoked is away"};
+    const SpokeProgress progress = {
+        .accepted = 20000, .waiting = 512, .wait = TRUE, .settled = 10000, .failed = 2};
     g_autofree char *text = spoke_progress_line_format(line, &progress, 2 * G_USEC_PER_SEC);
     g_autofree char *summary = spoke_progress_line_summarise(line, &progress, 4 * G_USEC_PER_SEC);
 
-    g_assert_cmpstr(text, ==,
-                    "20,000 accepted, 9,998 delivered  5,000/s  512 waiting  2 lost  (spoked is "
-                    "away)");
+    g_assert_cmpstr(text, ==, "9,998 of 20,512 so far delivered, 2 lost  5,000/s");
     g_assert_cmpstr(summary, ==, "9,998 messages delivered in 4.0 s (2,499/s)");
 }
 
+/* Ticks through @sec seconds in which @counter grows by @per_sec. (transfer full): the last line */
+static char *
+run_line(SpokeProgressLine *line, SpokeProgress *progress, guint64 *counter, guint64 per_sec,
+         gint64 *now_usec, guint sec)
+{
+    for (guint i = 0; i < sec * 10; i++) {
+        *now_usec += G_USEC_PER_SEC / 10;
+        *counter += per_sec / 10;
+        g_free(spoke_progress_line_format(line, progress, *now_usec));
+    }
+    return spoke_progress_line_format(line, progress, *now_usec);
+}
+
 static void
-test_progress_rate_is_of_the_last_second(void)
+test_progress_rate_follows_smoothly(void)
 {
     g_autofree SpokeProgressLine *line = spoke_progress_line_new(0);
-    SpokeProgress progress = {.accepted = 1000};
+    SpokeProgress progress = {0};
+    gint64 now_usec = 0;
 
-    g_free(spoke_progress_line_format(line, &progress, G_USEC_PER_SEC));
-    progress.accepted = 1010;
-    g_autofree char *text = spoke_progress_line_format(line, &progress, 2 * G_USEC_PER_SEC);
+    g_autofree char *steady = run_line(line, &progress, &progress.accepted, 1000, &now_usec, 5);
+    g_assert_cmpstr(steady, ==, "5,000 accepted  1,000/s");
+    g_autofree char *halt = run_line(line, &progress, &progress.accepted, 0, &now_usec, 1);
+    g_assert_true(g_str_has_prefix(halt, "5,000 accepted  6") ||
+                  g_str_has_prefix(halt, "5,000 accepted  7"));
+    g_autofree char *slow = run_line(line, &progress, &progress.accepted, 10, &now_usec, 60);
+    g_assert_cmpstr(slow, ==, "5,600 accepted  10/s");
+}
 
-    g_assert_cmpstr(text, ==, "1,010 accepted  10/s");
+static void
+test_progress_tells_when_it_will_end(void)
+{
+    g_autofree SpokeProgressLine *line = spoke_progress_line_new(0);
+    SpokeProgress progress = {.accepted = 100000, .wait = TRUE};
+    gint64 now_usec = 0;
+
+    g_autofree char *open = run_line(line, &progress, &progress.settled, 1000, &now_usec, 5);
+    progress.all_read = TRUE;
+    g_autofree char *closed = run_line(line, &progress, &progress.settled, 1000, &now_usec, 5);
+
+    g_assert_cmpstr(open, ==, "5,000 of 100,000 so far delivered  1,000/s");
+    g_assert_cmpstr(closed, ==, "10,000 of 100,000 delivered  1,000/s  about 1 min left");
+}
+
+static void
+test_progress_tells_what_it_waits_for(void)
+{
+    g_autofree SpokeProgressLine *line = spoke_progress_line_new(0);
+    SpokeProgress progress = {
+        .accepted = 20000, .waiting = 512, .wait = TRUE, .settled = 3, .all_read = TRUE};
+
+    progress.hub = (char *)"the hub is away (TcpRefused)";
+    g_autofree char *hub = spoke_progress_line_format(line, &progress, G_USEC_PER_SEC);
+    progress.note = "spoked is away";
+    g_autofree char *daemon = spoke_progress_line_format(line, &progress, G_USEC_PER_SEC);
+
+    g_assert_cmpstr(hub, ==, "3 of 20,512 delivered  the hub is away (TcpRefused): waiting");
+    g_assert_cmpstr(daemon, ==, "3 of 20,512 delivered  spoked is away: 512 waiting");
+}
+
+static void
+test_progress_tells_of_a_silent_hub(void)
+{
+    g_autofree SpokeProgressLine *line = spoke_progress_line_new(0);
+    SpokeProgress progress = {.accepted = 10, .wait = TRUE, .all_read = TRUE};
+    gint64 now_usec = 0;
+
+    g_autofree char *first = run_line(line, &progress, &progress.settled, 10, &now_usec, 1);
+    progress.accepted = 20;
+    g_autofree char *silent = run_line(line, &progress, &progress.settled, 0, &now_usec, 12);
+
+    g_assert_cmpstr(first, ==, "10 of 10 delivered  10/s");
+    g_assert_cmpstr(silent, ==, "10 of 20 delivered  no answer from the hub for 12 s");
 }
 
 int
@@ -230,8 +286,14 @@ main(int argc, char **argv)
     g_test_add_func("/spokectl/numbers/have-commas", test_numbers_have_commas);
     g_test_add_func("/spokectl/rows/count-what-wraps", test_rows_count_what_wraps);
     g_test_add_func("/spokectl/status/tells-what-is-wrong", test_status_tells_what_is_wrong);
-    g_test_add_func("/spokectl/progress/has-rate-and-note", test_progress_has_rate_and_note);
-    g_test_add_func("/spokectl/progress/rate-is-of-the-last-second",
-                    test_progress_rate_is_of_the_last_second);
+    g_test_add_func("/spokectl/progress/has-counts-and-rate", test_progress_has_counts_and_rate);
+    g_test_add_func("/spokectl/progress/rate-follows-smoothly",
+                    test_progress_rate_follows_smoothly);
+    g_test_add_func("/spokectl/progress/tells-when-it-will-end",
+                    test_progress_tells_when_it_will_end);
+    g_test_add_func("/spokectl/progress/tells-what-it-waits-for",
+                    test_progress_tells_what_it_waits_for);
+    g_test_add_func("/spokectl/progress/tells-of-a-silent-hub",
+                    test_progress_tells_of_a_silent_hub);
     return g_test_run();
 }
