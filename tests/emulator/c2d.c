@@ -479,6 +479,19 @@ next_row(sqlite3_stmt *statement, Row *ret_row)
     return found;
 }
 
+gboolean
+emu_c2d_is_of(EmuC2d *self, guint64 lock, const char *device_id)
+{
+    sqlite3_stmt *row = emu_store_prepare(
+        self->store, "SELECT 1 FROM c2d WHERE sequence = ?1 AND device_id = ?2");
+
+    sqlite3_bind_int64(row, 1, (gint64)(lock >> LOCK_DELIVERY_BITS));
+    emu_bind_text(row, 2, device_id);
+    gboolean is_of = sqlite3_step(row) == SQLITE_ROW;
+    sqlite3_reset(row);
+    return is_of;
+}
+
 guint
 emu_c2d_purge(EmuC2d *self, const char *device_id, gint64 now_usec)
 {

@@ -130,6 +130,9 @@ gboolean emu_c2d_abandon(EmuC2d *self, guint64 lock, gint64 now_usec, GError **e
 /* Whether that lock still holds a message. */
 gboolean emu_c2d_is_locked(EmuC2d *self, guint64 lock);
 
+/* Whether that lock is, or was, one on a message of that device. */
+gboolean emu_c2d_is_of(EmuC2d *self, guint64 lock, const char *device_id);
+
 /* Drops everything that waits or is locked. Returns how many. */
 guint emu_c2d_purge(EmuC2d *self, const char *device_id, gint64 now_usec);
 

@@ -9,16 +9,37 @@
 #include <json-glib/json-glib.h>
 #include <string.h>
 
+#define X509 ";x509="
+
+/* What stands behind the id: a ';' is legal in none. */
+static gboolean
+take_x509(const char *text, EmuIdentityChange *change, GError **error)
+{
+    if (g_str_equal(text, "ca")) {
+        change->authentication = emu_authentication_name(EMU_AUTHENTICATION_AUTHORITY);
+        return TRUE;
+    }
+    change->authentication = emu_authentication_name(EMU_AUTHENTICATION_SELF_SIGNED);
+    change->primary_thumbprint = text;
+    if (*text != '\0')
+        return TRUE;
+    g_set_error(error, EMU_ERROR, EMU_ERROR_ARGUMENT, "x509= wants a thumbprint or \"ca\"");
+    return FALSE;
+}
+
 gboolean
 emu_devices_add(EmuHub *hub, const char *text, GError **error)
 {
     EmuIdentityChange change = {0};
-    const char *equals = strchr(text, '=');
-
+    const char *x509 = strstr(text, X509);
     /* '=' is legal in an id, but then this is no place to give it. */
-    g_autofree char *id = equals != NULL ? g_strndup(text, (gsize)(equals - text)) : g_strdup(text);
-    change.primary_key = equals != NULL ? equals + 1 : NULL;
-    if (emu_hub_put_identity(hub, id, NULL, &change, NULL, error) != NULL)
+    const char *end = x509 != NULL ? x509 : strchr(text, '=');
+
+    g_autofree char *id = end != NULL ? g_strndup(text, (gsize)(end - text)) : g_strdup(text);
+    if (x509 == NULL)
+        change.primary_key = end != NULL ? end + 1 : NULL;
+    if ((x509 == NULL || take_x509(x509 + strlen(X509), &change, error)) &&
+        emu_hub_put_identity(hub, id, NULL, &change, NULL, error) != NULL)
         return TRUE;
     g_prefix_error(error, "Device %s: ", id);
     return FALSE;

@@ -3,7 +3,8 @@
 
 #include "hub.h"
 
-/* Creates or changes a device as --device names it: `ID` or `ID=KEY`. */
+/* Creates or changes a device as --device names it: `ID`, `ID=KEY`, `ID;x509=THUMBPRINT` for a
+ * certificate of that thumbprint, or `ID;x509=ca` for one that an authority signed. */
 gboolean emu_devices_add(EmuHub *hub, const char *text, GError **error);
 
 /* Creates or changes the devices of a JSON file, and their modules. */

@@ -259,8 +259,10 @@ emu_hub_drop(EmuHub *self, const char *device_id, const char *reason)
 
     for (guint i = 0; i < links->len; i++) {
         EmuLink *link = g_ptr_array_index(links, i);
-        if (!g_ptr_array_find(self->links, link, NULL) || link->identity == NULL ||
-            (device_id != NULL && !g_str_equal(link->identity->device_id, device_id)))
+        if (!g_ptr_array_find(self->links, link, NULL))
+            continue;
+        const char *owner = link->identity != NULL ? link->identity->device_id : link->visitor;
+        if (owner == NULL || (device_id != NULL && !g_str_equal(owner, device_id)))
             continue;
         link->ops->close(link->self, reason);
         dropped++;

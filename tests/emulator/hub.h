@@ -41,6 +41,8 @@ struct EmuLink {
     const EmuLinkOps *ops; /* static */
     gpointer self;         /* borrowed: passed to ops */
     EmuIdentity *identity; /* borrowed; NULL while not attached */
+    char *visitor;         /* owned by the head; whose requests come over it though it is not
+                            * attached; NULL for nobody's */
 };
 
 typedef struct {

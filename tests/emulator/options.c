@@ -7,8 +7,9 @@
 #include <stdlib.h>
 
 #define SUMMARY                                                                                    \
-    "A local IoT hub for tests: devices connect with MQTT over TLS as they would to\n"             \
-    "Azure IoT Hub; `iothub-emulator ctl` looks into it. See iothub-emulator(1)."
+    "A local IoT hub for tests: devices connect as they would to Azure IoT Hub, with\n"            \
+    "MQTT, MQTT over WebSocket, or HTTPS; `iothub-emulator ctl` looks into it. See "               \
+    "iothub-emulator(1)."
 
 static gboolean
 check_range(const char *name, int value, int min, int max, GError **error)
@@ -35,7 +36,19 @@ emu_options_clear(EmuOptions *options)
     g_clear_pointer(&options->listen, g_strfreev);
     g_clear_pointer(&options->devices, g_strfreev);
     g_clear_pointer(&options->devices_file, g_free);
+    g_clear_pointer(&options->authorities, g_strfreev);
     g_clear_pointer(&options->ready_file, g_free);
+}
+
+/* A port that was not given is -1. */
+static gboolean
+take_port(const char *name, int given, guint16 standard, EmuPort *ret_port, GError **error)
+{
+    if (!check_range(name, given, -1, 65535, error))
+        return FALSE;
+    ret_port->asked_for = given >= 0;
+    ret_port->number = given >= 0 ? (guint16)given : standard;
+    return TRUE;
 }
 
 gboolean
@@ -43,6 +56,7 @@ emu_options_parse(int argc, char **argv, EmuOptions *ret_options, GError **error
 {
     g_auto(EmuOptions) options = {0};
     int mqtt_port = 8883;
+    int https_port = -1;
     int control_port = 7883;
     int keep = 10000;
     int lock_sec = 60;
@@ -57,17 +71,21 @@ emu_options_parse(int argc, char **argv, EmuOptions *ret_options, GError **error
         {"listen", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options.listen,
          "Address to listen on; may be repeated (127.0.0.1 and ::1)", "ADDR"},
         {"mqtt-port", 0, 0, G_OPTION_ARG_INT, &mqtt_port, "0 takes any free port (8883)", "N"},
+        {"https-port", 0, 0, G_OPTION_ARG_INT, &https_port,
+         "HTTPS and WebSockets; 0 takes any free port (443, if it can be had)", "N"},
         {"control-port", 0, 0, G_OPTION_ARG_INT, &control_port, "0 takes any free port (7883)",
          "N"},
         {"device", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options.devices,
-         "A device to have; may be repeated", "ID[=KEY]"},
+         "A device to have; may be repeated", "ID[=KEY|;x509=THUMBPRINT|;x509=ca]"},
         {"devices", 0, 0, G_OPTION_ARG_FILENAME, &options.devices_file,
          "Devices to have, as a JSON array", "FILE"},
+        {"ca-certificate", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options.authorities,
+         "An authority that may sign certificates of devices; may be repeated", "FILE"},
         {"keep", 0, 0, G_OPTION_ARG_INT, &keep, "Arrived messages that stay readable (10000)", "N"},
         {"journal", 0, 0, G_OPTION_ARG_FILENAME, &options.hub.journal,
-         "One line per accepted message, written before its PUBACK", "FILE"},
+         "One line per accepted message, written before it is acknowledged", "FILE"},
         {"lock-timeout", 0, 0, G_OPTION_ARG_INT, &lock_sec,
-         "How long a sent C2D message waits for its PUBACK (60)", "SEC"},
+         "How long a sent C2D message waits to be settled (60)", "SEC"},
         {"max-delivery-count", 0, 0, G_OPTION_ARG_INT, &max_deliveries,
          "Counted deliveries after which a C2D message is dead-lettered (10)", "N"},
         {"count-lock-timeouts", 0, 0, G_OPTION_ARG_NONE, &options.hub.count_locks,
@@ -93,6 +111,7 @@ emu_options_parse(int argc, char **argv, EmuOptions *ret_options, GError **error
         return FALSE;
     }
     if (!check_range("mqtt-port", mqtt_port, 0, 65535, error) ||
+        !take_port("https-port", https_port, 443, &options.https_port, error) ||
         !check_range("control-port", control_port, 0, 65535, error) ||
         !check_range("keep", keep, 1, 10 * 1000 * 1000, error) ||
         !check_range("lock-timeout", lock_sec, 1, 3600, error) ||

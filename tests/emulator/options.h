@@ -5,15 +5,22 @@
 
 #include "hub.h"
 
+typedef struct {
+    guint16 number;     /* 0: any free one */
+    gboolean asked_for; /* else it is the default, and may be missing */
+} EmuPort;
+
 /* What the command line says, with the defaults filled in. */
 typedef struct {
     EmuHubOptions hub;
     char **listen;           /* owned; numeric addresses */
     gboolean listen_default; /* nobody asked for these addresses: one may be missing */
     guint16 mqtt_port;
+    EmuPort https_port;
     guint16 control_port;
-    char **devices;     /* owned; ID[=KEY]; NULL for none */
+    char **devices;     /* owned; see emu_devices_add(); NULL for none */
     char *devices_file; /* owned; NULL for none */
+    char **authorities; /* owned; files; NULL for none */
     char *ready_file;   /* owned; NULL for none */
     gboolean quiet;
     gboolean show_version;

@@ -4,9 +4,11 @@
 
 #include "server.h"
 
+#include "authorities.h"
 #include "certificates.h"
 #include "control.h"
 #include "devices-file.h"
+#include "https-session.h"
 #include "mqtt-session.h"
 #include "tls-server.h"
 
@@ -21,6 +23,7 @@ typedef struct {
     const EmuOptions *options; /* borrowed */
     EmuHub *hub;               /* owned */
     EmuTlsServer *mqtt;        /* owned */
+    EmuTlsServer *https;       /* owned; NULL if its port could not be had */
     EmuControl *control;       /* owned */
     GMainLoop *loop;           /* owned */
 } Server;
@@ -29,6 +32,7 @@ static void
 server_clear(Server *server)
 {
     g_clear_pointer(&server->control, emu_control_free);
+    g_clear_pointer(&server->https, emu_tls_server_free);
     g_clear_pointer(&server->mqtt, emu_tls_server_free);
     g_clear_pointer(&server->hub, emu_hub_free);
     g_clear_pointer(&server->loop, g_main_loop_unref);
@@ -53,6 +57,46 @@ add_devices(EmuHub *hub, const EmuOptions *options, GError **error)
 }
 
 static gboolean
+add_authorities(EmuHub *hub, char **files, GError **error)
+{
+    EmuAuthorities *authorities = emu_registry_authorities(emu_hub_registry(hub));
+
+    for (size_t i = 0; files != NULL && files[i] != NULL; i++) {
+        g_autofree char *pem = NULL;
+        if (!g_file_get_contents(files[i], &pem, NULL, error))
+            return FALSE;
+        if (emu_authorities_add(authorities, pem, error) == NULL) {
+            g_prefix_error(error, "%s: ", files[i]);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+/* A head on a port that few may take: done without, loudly, unless it was asked for. */
+static gboolean
+listen_if_possible(Server *server, const EmuSessionKind *kind, const EmuPort *port,
+                   const char *option, GTlsCertificate *certificate, GTlsDatabase *trust,
+                   EmuTlsServer **ret_head, GError **error)
+{
+    const EmuOptions *options = server->options;
+    g_autoptr(GError) local = NULL;
+
+    *ret_head = emu_tls_server_new(server->hub, kind, certificate, trust,
+                                   (const char *const *)options->listen, port->number,
+                                   options->listen_default, &local);
+    if (*ret_head != NULL)
+        return TRUE;
+    if (port->asked_for) {
+        g_propagate_error(error, g_steal_pointer(&local));
+        return FALSE;
+    }
+    g_warning("NOT listening on port %u (%s): choose another one with %s", port->number,
+              local->message, option);
+    return TRUE;
+}
+
+static gboolean
 listen_everywhere(Server *server, GError **error)
 {
     const EmuOptions *options = server->options;
@@ -67,7 +111,9 @@ listen_everywhere(Server *server, GError **error)
     server->mqtt = emu_tls_server_new(server->hub, &emu_mqtt_sessions, certificate, trust,
                                       (const char *const *)options->listen, options->mqtt_port,
                                       options->listen_default, error);
-    if (server->mqtt == NULL)
+    if (server->mqtt == NULL ||
+        !listen_if_possible(server, &emu_https_sessions, &options->https_port, "--https-port",
+                            certificate, trust, &server->https, error))
         return FALSE;
     server->control = emu_control_new(server->hub, options->control_port, error);
     return server->control != NULL;
@@ -79,12 +125,12 @@ announce(Server *server, const char *ca_file)
 {
     g_autoptr(GPtrArray) identities = emu_registry_list(emu_hub_registry(server->hub));
 
-    g_print("iothub-emulator %s\n"
-            "  MQTT over TLS  port %u\n"
-            "  control API    http://127.0.0.1:%u/\n"
-            "  CA certificate %s\n",
-            SPOKE_VERSION, emu_tls_server_port(server->mqtt), emu_control_port(server->control),
-            ca_file);
+    g_print("iothub-emulator %s\n", SPOKE_VERSION);
+    g_print("  MQTT over TLS  port %u\n", emu_tls_server_port(server->mqtt));
+    if (server->https != NULL)
+        g_print("  HTTPS and WebSockets  port %u\n", emu_tls_server_port(server->https));
+    g_print("  control API    http://127.0.0.1:%u/\n", emu_control_port(server->control));
+    g_print("  CA certificate %s\n", ca_file);
     for (guint i = 0; i < identities->len; i++) {
         g_autofree char *text =
             emu_hub_connection_string(server->hub, g_ptr_array_index(identities, i));
@@ -100,6 +146,10 @@ ready_text(Server *server, const char *ca_file)
     json_builder_begin_object(json);
     json_builder_set_member_name(json, "mqttPort");
     json_builder_add_int_value(json, emu_tls_server_port(server->mqtt));
+    if (server->https != NULL) {
+        json_builder_set_member_name(json, "httpsPort");
+        json_builder_add_int_value(json, emu_tls_server_port(server->https));
+    }
     json_builder_set_member_name(json, "controlPort");
     json_builder_add_int_value(json, emu_control_port(server->control));
     json_builder_set_member_name(json, "pid");
@@ -137,6 +187,7 @@ serve(Server *server, const char *state_dir, GError **error)
 
     server->hub = emu_hub_new(&options->hub, error);
     if (server->hub == NULL || !add_devices(server->hub, options, error) ||
+        !add_authorities(server->hub, options->authorities, error) ||
         !listen_everywhere(server, error) || !tell_programs(server, ca_file, error))
         return FALSE;
     if (!options->quiet)
