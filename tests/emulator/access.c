@@ -10,8 +10,8 @@
 #include "error.h"
 #include "sas.h"
 
-static gboolean
-is_enabled(EmuRegistry *registry, const EmuIdentity *identity)
+gboolean
+emu_access_is_enabled(EmuRegistry *registry, const EmuIdentity *identity)
 {
     if (identity->module_id == NULL)
         return identity->enabled;
@@ -45,7 +45,7 @@ is_signed_rightly(EmuRegistry *registry, const EmuIdentity *identity, const EmuS
 static gboolean
 check_enabled(EmuRegistry *registry, const EmuIdentity *identity, GError **error)
 {
-    if (is_enabled(registry, identity))
+    if (emu_access_is_enabled(registry, identity))
         return TRUE;
     g_set_error(error, EMU_ERROR, EMU_ERROR_DISABLED, "%s%s%s is disabled", identity->device_id,
                 identity->module_id != NULL ? "/" : "",

@@ -8,6 +8,9 @@
 /* When a login ends that has no end of its own: the year 9999. */
 #define EMU_ACCESS_ENDLESS_SEC ((gint64)253402300799)
 
+/* Whether @identity may connect at all: it is enabled, and so is the device of a module. */
+gboolean emu_access_is_enabled(EmuRegistry *registry, const EmuIdentity *identity);
+
 /**
  * emu_access_check:
  * @host: the hub's name

@@ -121,12 +121,12 @@ emu_bag_find(const char *bag, size_t size, const char *key)
 }
 
 static void
-append_encoded(GString *bag, const char *text)
+append_encoded(GString *bag, const char *text, size_t size)
 {
     static const char hex[] = "0123456789ABCDEF";
 
-    for (const char *c = text; *c != '\0'; c++) {
-        if (g_ascii_isalnum(*c) || strchr("-_.~", *c) != NULL) {
+    for (const char *c = text; c < text + size; c++) {
+        if (g_ascii_isalnum(*c) || memchr("-_.~", *c, 4) != NULL) {
             g_string_append_c(bag, *c);
         } else {
             const char escape[] = {'%', hex[(guchar)*c >> 4], hex[*c & 15]};
@@ -136,13 +136,22 @@ append_encoded(GString *bag, const char *text)
 }
 
 void
-emu_bag_append(GString *bag, const char *key, const char *value)
+emu_bag_append_sized(GString *bag, const char *key, size_t key_size, const char *value,
+                     size_t value_size)
 {
     if (bag->len > 0)
         g_string_append_c(bag, '&');
-    append_encoded(bag, key);
+    append_encoded(bag, key, key_size);
+    if (value == NULL)
+        return;
     g_string_append_c(bag, '=');
-    append_encoded(bag, value);
+    append_encoded(bag, value, value_size);
+}
+
+void
+emu_bag_append(GString *bag, const char *key, const char *value)
+{
+    emu_bag_append_sized(bag, key, strlen(key), value, strlen(value));
 }
 
 size_t

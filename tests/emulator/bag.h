@@ -45,6 +45,10 @@ char *emu_bag_find(const char *bag, size_t size, const char *key);
  */
 void emu_bag_append(GString *bag, const char *key, const char *value);
 
+/* The same for pieces of a message. @value may be NULL: then the key stands alone. */
+void emu_bag_append_sized(GString *bag, const char *key, size_t key_size, const char *value,
+                          size_t value_size);
+
 /**
  * emu_bag_size:
  *

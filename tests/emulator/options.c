@@ -56,6 +56,7 @@ emu_options_parse(int argc, char **argv, EmuOptions *ret_options, GError **error
 {
     g_auto(EmuOptions) options = {0};
     int mqtt_port = 8883;
+    int amqp_port = -1;
     int https_port = -1;
     int control_port = 7883;
     int keep = 10000;
@@ -71,6 +72,8 @@ emu_options_parse(int argc, char **argv, EmuOptions *ret_options, GError **error
         {"listen", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options.listen,
          "Address to listen on; may be repeated (127.0.0.1 and ::1)", "ADDR"},
         {"mqtt-port", 0, 0, G_OPTION_ARG_INT, &mqtt_port, "0 takes any free port (8883)", "N"},
+        {"amqp-port", 0, 0, G_OPTION_ARG_INT, &amqp_port,
+         "0 takes any free port (5671, if it can be had)", "N"},
         {"https-port", 0, 0, G_OPTION_ARG_INT, &https_port,
          "HTTPS and WebSockets; 0 takes any free port (443, if it can be had)", "N"},
         {"control-port", 0, 0, G_OPTION_ARG_INT, &control_port, "0 takes any free port (7883)",
@@ -111,6 +114,7 @@ emu_options_parse(int argc, char **argv, EmuOptions *ret_options, GError **error
         return FALSE;
     }
     if (!check_range("mqtt-port", mqtt_port, 0, 65535, error) ||
+        !take_port("amqp-port", amqp_port, 5671, &options.amqp_port, error) ||
         !take_port("https-port", https_port, 443, &options.https_port, error) ||
         !check_range("control-port", control_port, 0, 65535, error) ||
         !check_range("keep", keep, 1, 10 * 1000 * 1000, error) ||

@@ -16,6 +16,7 @@ typedef struct {
     char **listen;           /* owned; numeric addresses */
     gboolean listen_default; /* nobody asked for these addresses: one may be missing */
     guint16 mqtt_port;
+    EmuPort amqp_port;
     EmuPort https_port;
     guint16 control_port;
     char **devices;     /* owned; see emu_devices_add(); NULL for none */

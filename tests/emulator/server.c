@@ -4,6 +4,7 @@
 
 #include "server.h"
 
+#include "amqp-session.h"
 #include "authorities.h"
 #include "certificates.h"
 #include "control.h"
@@ -23,6 +24,7 @@ typedef struct {
     const EmuOptions *options; /* borrowed */
     EmuHub *hub;               /* owned */
     EmuTlsServer *mqtt;        /* owned */
+    EmuTlsServer *amqp;        /* owned; NULL if its port could not be had */
     EmuTlsServer *https;       /* owned; NULL if its port could not be had */
     EmuControl *control;       /* owned */
     GMainLoop *loop;           /* owned */
@@ -33,6 +35,7 @@ server_clear(Server *server)
 {
     g_clear_pointer(&server->control, emu_control_free);
     g_clear_pointer(&server->https, emu_tls_server_free);
+    g_clear_pointer(&server->amqp, emu_tls_server_free);
     g_clear_pointer(&server->mqtt, emu_tls_server_free);
     g_clear_pointer(&server->hub, emu_hub_free);
     g_clear_pointer(&server->loop, g_main_loop_unref);
@@ -112,6 +115,8 @@ listen_everywhere(Server *server, GError **error)
                                       (const char *const *)options->listen, options->mqtt_port,
                                       options->listen_default, error);
     if (server->mqtt == NULL ||
+        !listen_if_possible(server, &emu_amqp_sessions, &options->amqp_port, "--amqp-port",
+                            certificate, trust, &server->amqp, error) ||
         !listen_if_possible(server, &emu_https_sessions, &options->https_port, "--https-port",
                             certificate, trust, &server->https, error))
         return FALSE;
@@ -127,6 +132,8 @@ announce(Server *server, const char *ca_file)
 
     g_print("iothub-emulator %s\n", SPOKE_VERSION);
     g_print("  MQTT over TLS  port %u\n", emu_tls_server_port(server->mqtt));
+    if (server->amqp != NULL)
+        g_print("  AMQP over TLS  port %u\n", emu_tls_server_port(server->amqp));
     if (server->https != NULL)
         g_print("  HTTPS and WebSockets  port %u\n", emu_tls_server_port(server->https));
     g_print("  control API    http://127.0.0.1:%u/\n", emu_control_port(server->control));
@@ -146,6 +153,10 @@ ready_text(Server *server, const char *ca_file)
     json_builder_begin_object(json);
     json_builder_set_member_name(json, "mqttPort");
     json_builder_add_int_value(json, emu_tls_server_port(server->mqtt));
+    if (server->amqp != NULL) {
+        json_builder_set_member_name(json, "amqpPort");
+        json_builder_add_int_value(json, emu_tls_server_port(server->amqp));
+    }
     if (server->https != NULL) {
         json_builder_set_member_name(json, "httpsPort");
         json_builder_add_int_value(json, emu_tls_server_port(server->https));

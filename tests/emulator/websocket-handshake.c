@@ -5,6 +5,7 @@
 
 #include "websocket-handshake.h"
 
+#include "amqp-session.h"
 #include "error.h"
 #include "https-path.h"
 #include "mqtt-session.h"
@@ -16,6 +17,7 @@ static const struct {
     const EmuSessionKind *kind;
 } protocols[] = {
     {"mqtt", &emu_mqtt_sessions},
+    {"AMQPWSB10", &emu_amqp_sessions},
 };
 
 gboolean
