@@ -4,8 +4,9 @@
 /* Few are scheduled at any time, so they are kept in a plain array. */
 struct SpokeChores {
     GPtrArray *scheduled; /* owned, of borrowed SpokeChore */
-    GSource *source;      /* owned */
-    gint64 alarm_usec;    /* when the source is ready; SPOKE_CHORE_NEVER */
+    GSource *source;      /* owned; NULL with a clock */
+    SpokeClock *clock;    /* owned; NULL with a source */
+    gint64 alarm_usec;    /* when the source is ready, or the clock rings; SPOKE_CHORE_NEVER */
     gboolean is_held;
 };
 
@@ -19,6 +20,13 @@ find_next_due(SpokeChores *chores)
     return due_usec;
 }
 
+static gint64
+get_now(SpokeChores *chores)
+{
+    return chores->clock != NULL ? chores->clock->now(chores->clock, SPOKE_CLOCK_BOOT)
+                                 : g_get_monotonic_time();
+}
+
 /* Changing the ready time wakes the loop, so it is changed only when it must. */
 static void
 set_alarm(SpokeChores *chores, gint64 at_usec)
@@ -26,7 +34,10 @@ set_alarm(SpokeChores *chores, gint64 at_usec)
     if (at_usec == chores->alarm_usec)
         return;
     chores->alarm_usec = at_usec;
-    g_source_set_ready_time(chores->source, at_usec == SPOKE_CHORE_NEVER ? -1 : at_usec);
+    if (chores->clock != NULL)
+        chores->clock->set_alarm(chores->clock, SPOKE_CLOCK_BOOT, at_usec);
+    else
+        g_source_set_ready_time(chores->source, at_usec == SPOKE_CHORE_NEVER ? -1 : at_usec);
 }
 
 static SpokeChore *
@@ -52,7 +63,7 @@ spoke_chores_hold(SpokeChores *chores)
 void
 spoke_chores_run_due(SpokeChores *chores)
 {
-    gint64 now_usec = g_get_monotonic_time();
+    gint64 now_usec = get_now(chores);
     SpokeChore *chore = NULL;
 
     chores->is_held = TRUE;
@@ -77,19 +88,47 @@ on_ready(gpointer user_data)
     return G_SOURCE_CONTINUE;
 }
 
+static void
+on_alarm(gpointer user_data)
+{
+    SpokeChores *chores = user_data;
+
+    chores->alarm_usec = SPOKE_CHORE_NEVER; /* it rings once, and may ring early */
+    spoke_chores_run_due(chores);
+}
+
 static GSourceFuncs source_funcs = {.dispatch = dispatch};
 
-SpokeChores *
-spoke_chores_new(void)
+static SpokeChores *
+chores_new(void)
 {
     SpokeChores *chores = g_new0(SpokeChores, 1);
 
     chores->scheduled = g_ptr_array_new();
     chores->alarm_usec = SPOKE_CHORE_NEVER;
+    return chores;
+}
+
+SpokeChores *
+spoke_chores_new(void)
+{
+    SpokeChores *chores = chores_new();
+
     chores->source = g_source_new(&source_funcs, sizeof(GSource));
     g_source_set_static_name(chores->source, "spoke-chores");
     g_source_set_callback(chores->source, on_ready, chores, NULL);
     g_source_attach(chores->source, NULL);
+    return chores;
+}
+
+SpokeChores *
+spoke_chores_new_on(SpokeClock *clock)
+{
+    SpokeChores *chores = chores_new();
+
+    chores->clock = clock;
+    clock->due = on_alarm;
+    clock->user_data = chores;
     return chores;
 }
 
@@ -99,8 +138,12 @@ spoke_chores_free(SpokeChores *chores)
     if (chores == NULL)
         return;
 
-    g_source_destroy(chores->source);
-    g_source_unref(chores->source);
+    if (chores->source != NULL) {
+        g_source_destroy(chores->source);
+        g_source_unref(chores->source);
+    }
+    if (chores->clock != NULL)
+        chores->clock->free(chores->clock);
     g_ptr_array_unref(chores->scheduled);
     g_free(chores);
 }
@@ -122,4 +165,6 @@ spoke_chores_cancel(SpokeChores *chores, SpokeChore *chore)
 {
     chore->due_usec = SPOKE_CHORE_NEVER;
     (void)g_ptr_array_remove_fast(chores->scheduled, chore);
+    if (!chores->is_held)
+        set_alarm(chores, find_next_due(chores));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <glib.h>
+#include "daemon/clock.h"
 
 /*
  * What parts of one owner have to do later, once: soon, or at a time. One source of the main loop
@@ -17,11 +17,13 @@ typedef struct {
 
 typedef struct SpokeChores SpokeChores;
 
-/* On the default main context. */
+/* On the default main context and CLOCK_MONOTONIC. */
 SpokeChores *spoke_chores_new(void);
+/* On SPOKE_CLOCK_BOOT of @clock (transfer full), for what must not be late after a suspend. */
+SpokeChores *spoke_chores_new_on(SpokeClock *clock);
 void spoke_chores_free(SpokeChores *chores);
 
-/* @due_usec: CLOCK_MONOTONIC; 0: soon, from the main loop. If it was to run earlier, it stays so.
+/* @due_usec: on the clock; 0: soon, from the main loop. If it was to run earlier, it stays so.
  */
 void spoke_chores_schedule(SpokeChores *chores, SpokeChore *chore, gint64 due_usec);
 void spoke_chores_cancel(SpokeChores *chores, SpokeChore *chore);

@@ -165,6 +165,7 @@ page_done(SpokeSpoolOp *op, const GError *error)
         return;
     outbox->lanes[read->span.lane].is_busy = FALSE;
     take_page(outbox, read);
+    spoke_outbox_expire_held(outbox);
     discard_damaged(outbox, read);
     spoke_outbox_tend_soon(outbox);
 }
@@ -370,9 +371,8 @@ static const SpokeSpoolOpClass drop_class = {
     .free = drop_free,
 };
 
-/* What is in memory, or as good as gone, of the part on disk. */
-static GArray *
-list_spared(SpokeOutbox *outbox, const SpokeStoreSpan *span)
+GArray *
+spoke_outbox_list_spared(SpokeOutbox *outbox, const SpokeStoreSpan *span)
 {
     GArray *ids = spoke_outbox_list_dying(outbox, span->lane, span->after);
     GHashTableIter iter;
@@ -397,7 +397,7 @@ push_drop(SpokeOutbox *outbox, guint64 bytes)
     drop->outbox = spoke_outbox_ref(outbox);
     drop->span = unread_span(outbox, SPOKE_LANE_NORMAL);
     drop->bytes = MAX(bytes, outbox->options.bytes_max / DROP_FRACTION);
-    drop->spare = list_spared(outbox, &drop->span);
+    drop->spare = spoke_outbox_list_spared(outbox, &drop->span);
     spoke_store_drop_init(&drop->drop);
     outbox->lanes[SPOKE_LANE_NORMAL].is_busy = TRUE;
     spoke_spool_push(outbox->spool, &drop->op);

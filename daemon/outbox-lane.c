@@ -19,7 +19,11 @@ free_messages(GQueue *queue)
 void
 spoke_outbox_lane_init(SpokeOutboxLane *lane)
 {
-    *lane = (SpokeOutboxLane){.returned = g_array_new(FALSE, FALSE, sizeof(SpokeReturned))};
+    *lane = (SpokeOutboxLane){
+        .returned = g_array_new(FALSE, FALSE, sizeof(SpokeReturned)),
+        .held_expiry_usec = SPOKE_EXPIRY_NEVER,
+    };
+    spoke_expiries_init(&lane->expiries);
 }
 
 void
@@ -43,6 +47,8 @@ spoke_outbox_lane_load(SpokeOutboxLane *lane, guint64 first_id, guint64 last_id,
     lane->read_id = first_id > 0 ? first_id - 1 : 0;
     lane->passed_id = lane->read_id;
     lane->history_id = last_id;
+    if (last_id > 0)
+        spoke_expiries_set_unknown(&lane->expiries, first_id, last_id);
 }
 
 gboolean
@@ -58,9 +64,17 @@ spoke_outbox_lane_is_behind(const SpokeOutboxLane *lane, guint64 flow)
            lane->marks[spoke_flow_mark(flow)] > lane->passed_id;
 }
 
+static void
+note_held(SpokeOutboxLane *lane, const SpokeMessage *message)
+{
+    if (message->expiry_usec > 0)
+        lane->held_expiry_usec = MIN(lane->held_expiry_usec, message->expiry_usec);
+}
+
 void
 spoke_outbox_lane_push_live(SpokeOutboxLane *lane, SpokeMessage *message)
 {
+    note_held(lane, message);
     lane->live_bytes += spoke_message_cost(message);
     g_queue_push_tail(&lane->live, message);
 }
@@ -74,14 +88,17 @@ spoke_outbox_lane_push_history(SpokeOutboxLane *lane, const SpokeMessage *messag
         /* All before it is in memory, or gone. */
         lane->read_id = message->id - 1;
         lane->passed_id = lane->read_id;
+        spoke_expiries_init(&lane->expiries);
     }
     lane->history_id = message->id;
+    spoke_expiries_add(&lane->expiries, message->id, message->expiry_usec);
     lane->marks[spoke_flow_mark(message->flow)] = message->id;
 }
 
 void
 spoke_outbox_lane_push_fetched(SpokeOutboxLane *lane, SpokeMessage *message)
 {
+    note_held(lane, message);
     lane->fetched_bytes += spoke_message_cost(message);
     g_queue_push_tail(&lane->fetched, message);
 }
@@ -101,6 +118,7 @@ spoke_outbox_lane_give_back(SpokeOutboxLane *lane, SpokeMessage *message)
 {
     SpokeReturned returned = {message->take_number, message};
 
+    note_held(lane, message);
     g_array_append_val(lane->returned, returned);
 }
 
@@ -118,12 +136,23 @@ note_passed(SpokeOutboxLane *lane)
         lane->passed_id = lane->read_id;
 }
 
+/* What is read is in memory, or gone. */
+static void
+forget_read(SpokeOutboxLane *lane)
+{
+    if (lane->history_id > lane->read_id)
+        spoke_expiries_forget(&lane->expiries, lane->read_id);
+    else
+        spoke_expiries_init(&lane->expiries);
+}
+
 void
 spoke_outbox_lane_set_read(SpokeOutboxLane *lane, guint64 id)
 {
     if (!lane->is_stale)
         lane->read_id = MAX(lane->read_id, id);
     lane->is_stale = FALSE;
+    forget_read(lane);
     note_passed(lane);
 }
 
@@ -135,6 +164,7 @@ spoke_outbox_lane_rewind(SpokeOutboxLane *lane, guint64 last_id)
     lane->read_id = 0;
     lane->history_id = MAX(lane->history_id, last_id);
     lane->is_stale = lane->is_busy;
+    spoke_expiries_set_unknown(&lane->expiries, 0, lane->history_id);
     note_passed(lane);
 }
 
@@ -245,14 +275,92 @@ is_expired(const SpokeMessage *message, gint64 now_usec)
     return message != NULL && message->expiry_usec > 0 && message->expiry_usec <= now_usec;
 }
 
-SpokeMessage *
-spoke_outbox_lane_pop_expired(SpokeOutboxLane *lane, gint64 now_usec)
+/* Moves the expired ones out. Returns what they counted. */
+static gsize
+filter_queue(GQueue *queue, gint64 now_usec, GPtrArray *expired)
 {
-    if (is_expired(peek_returned(lane), now_usec))
-        return pop_returned(lane);
-    if (is_expired(g_queue_peek_head(&lane->live), now_usec))
-        return pop_live(lane);
-    if (is_expired(g_queue_peek_head(&lane->fetched), now_usec))
-        return pop_fetched(lane);
-    return NULL;
+    gsize bytes = 0;
+    GList *next = NULL;
+
+    for (GList *link = queue->head; link != NULL; link = next) {
+        next = link->next;
+        if (!is_expired(link->data, now_usec))
+            continue;
+        bytes += spoke_message_cost(link->data);
+        g_ptr_array_add(expired, link->data);
+        g_queue_delete_link(queue, link);
+    }
+    return bytes;
+}
+
+static void
+filter_returned(GArray *returned, gint64 now_usec, GPtrArray *expired)
+{
+    guint n = 0;
+
+    for (guint i = 0; i < returned->len; i++) {
+        SpokeReturned entry = g_array_index(returned, SpokeReturned, i);
+        if (is_expired(entry.message, now_usec))
+            g_ptr_array_add(expired, entry.message);
+        else
+            g_array_index(returned, SpokeReturned, n++) = entry;
+    }
+    g_array_set_size(returned, n);
+}
+
+static void
+find_held_expiry(SpokeOutboxLane *lane)
+{
+    lane->held_expiry_usec = SPOKE_EXPIRY_NEVER;
+    for (guint i = 0; i < lane->returned->len; i++)
+        note_held(lane, g_array_index(lane->returned, SpokeReturned, i).message);
+    for (const GList *link = lane->live.head; link != NULL; link = link->next)
+        note_held(lane, link->data);
+    for (const GList *link = lane->fetched.head; link != NULL; link = link->next)
+        note_held(lane, link->data);
+}
+
+void
+spoke_outbox_lane_take_expired(SpokeOutboxLane *lane, gint64 now_usec, GPtrArray *ret_expired)
+{
+    if (lane->held_expiry_usec > now_usec)
+        return;
+
+    filter_returned(lane->returned, now_usec, ret_expired);
+    lane->live_bytes -= filter_queue(&lane->live, now_usec, ret_expired);
+    lane->fetched_bytes -= filter_queue(&lane->fetched, now_usec, ret_expired);
+    note_passed(lane);
+    find_held_expiry(lane);
+}
+
+gint64
+spoke_outbox_lane_get_next_expiry(SpokeOutboxLane *lane, gint64 after_usec)
+{
+    if (!spoke_outbox_lane_is_ready(lane))
+        lane->held_expiry_usec = SPOKE_EXPIRY_NEVER;
+    return MIN(lane->held_expiry_usec, spoke_expiries_get_next(&lane->expiries, after_usec));
+}
+
+gboolean
+spoke_outbox_lane_begin_search(SpokeOutboxLane *lane, gint64 now_usec, guint64 *ret_after,
+                               guint64 *ret_upto)
+{
+    guint64 first_id = 0;
+    guint64 last_id = 0;
+
+    while (spoke_expiries_take_due(&lane->expiries, now_usec, &first_id, &last_id)) {
+        *ret_after = MAX(first_id > 0 ? first_id - 1 : 0, lane->read_id);
+        *ret_upto = MIN(last_id, lane->history_id);
+        if (*ret_upto > *ret_after)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+void
+spoke_outbox_lane_end_search(SpokeOutboxLane *lane, guint64 after, gint64 next_usec)
+{
+    lane->is_stale = FALSE;
+    spoke_expiries_put_back(&lane->expiries, after + 1, next_usec);
+    forget_read(lane);
 }

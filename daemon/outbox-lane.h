@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "daemon/expiries.h"
 #include "daemon/message.h"
 
 /*
@@ -14,6 +15,8 @@
  * Live and fetched share the line one for one. A flow that has history must not pass it, so its
  * fresh messages become history too, until the last of it was handed out (passed_id). Ids rise
  * within a lane in every one of the four.
+ *
+ * Of those in memory a time is kept before which none expires; of history, what expiries.h keeps.
  */
 typedef struct {
     guint number; /* SpokeMessage.take_number */
@@ -26,13 +29,15 @@ typedef struct {
     GQueue fetched;   /* owned messages */
     gsize live_bytes;
     gsize fetched_bytes;
+    gint64 held_expiry_usec; /* in memory none expires before it */
 
-    guint64 read_id;    /* history is read back up to here */
-    guint64 passed_id;  /* history is handed out up to here */
-    guint64 history_id; /* the last message that became history */
-    guint64 *marks;     /* owned; the last id in history of each flow mark; NULL: never any */
-    gboolean is_busy;   /* a page is on its way, or a drop */
-    gboolean is_stale;  /* which does not count any more */
+    guint64 read_id;        /* history is read back up to here */
+    guint64 passed_id;      /* history is handed out up to here */
+    guint64 history_id;     /* the last message that became history */
+    guint64 *marks;         /* owned; the last id in history of each flow mark; NULL: never any */
+    SpokeExpiries expiries; /* of history */
+    gboolean is_busy;       /* a page is on its way, a drop, or a search */
+    gboolean is_stale;      /* which does not count any more */
     gboolean is_live_turn;
 } SpokeOutboxLane;
 
@@ -69,5 +74,14 @@ gboolean spoke_outbox_lane_is_ready(const SpokeOutboxLane *lane);
 SpokeMessage *spoke_outbox_lane_pop(SpokeOutboxLane *lane);
 /* The oldest of all, to be dropped; NULL if that is on disk, or there is none. (transfer full) */
 SpokeMessage *spoke_outbox_lane_pop_oldest(SpokeOutboxLane *lane);
-/* One whose time is up, if one of those in front is. (transfer full) (nullable) */
-SpokeMessage *spoke_outbox_lane_pop_expired(SpokeOutboxLane *lane, gint64 now_usec);
+/* Moves those in memory whose time is up to @ret_expired (element-type SpokeMessage). */
+void spoke_outbox_lane_take_expired(SpokeOutboxLane *lane, gint64 now_usec, GPtrArray *ret_expired);
+
+/* When the next one expires that does so after @after_usec, or a little before; NEVER. */
+gint64 spoke_outbox_lane_get_next_expiry(SpokeOutboxLane *lane, gint64 after_usec);
+/* A part of the history that has to be looked through for expired ones: above @ret_after, up to
+ * @ret_upto. FALSE: there is none. To be ended with _end_search(). */
+gboolean spoke_outbox_lane_begin_search(SpokeOutboxLane *lane, gint64 now_usec, guint64 *ret_after,
+                                        guint64 *ret_upto);
+/* @after: as begun. @next_usec: the earliest that is left there; NEVER */
+void spoke_outbox_lane_end_search(SpokeOutboxLane *lane, guint64 after, gint64 next_usec);

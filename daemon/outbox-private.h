@@ -9,8 +9,9 @@
 /*
  * The outbox inside. outbox.c is its public face and decides what becomes of a message;
  * outbox-room.c says what may come in, outbox-write.c puts rows on disk and takes them off,
- * outbox-history.c reads them back and drops the oldest. Operations of the writer hold a reference
- * to the outbox, so that one that is freed lives on, closed, until the last has come back.
+ * outbox-history.c reads them back and drops the oldest, outbox-expiry.c those whose time is up.
+ * Operations of the writer hold a reference to the outbox, so that one that is freed lives on,
+ * closed, until the last has come back.
  */
 
 /* Where a message's row is. */
@@ -43,6 +44,15 @@ typedef struct {
     SpokeTally missing[SPOKE_N_LANES];
 } SpokeOutboxDeletion;
 
+/* What of a lane's history is being looked through for expired messages */
+typedef struct {
+    gboolean is_on;
+    guint64 begin;    /* above it, */
+    guint64 after;    /* of which this much is done, */
+    guint64 upto;     /* up to here */
+    gint64 next_usec; /* the earliest found to be left; NEVER */
+} SpokeOutboxSearch;
+
 struct SpokeOutbox {
     guint ref_count; /* main loop only */
     gboolean is_closed;
@@ -72,6 +82,9 @@ struct SpokeOutbox {
     SpokeChore chore;
     gint64 deletion_due_usec; /* monotonic */
     gint64 unwritten_due_usec;
+    SpokeOutboxSearch searches[SPOKE_N_LANES];
+    SpokeChore alarm;  /* for the first to expire */
+    gint64 round_usec; /* when it last rang, on the spool's clock */
     guint n_audits;
     gboolean is_auditing;
     gboolean is_starved; /* ready() is to be called when there is something */
@@ -110,7 +123,8 @@ void spoke_outbox_push_put(SpokeOutbox *outbox, SpokeOutboxPut *put);
 void spoke_outbox_delete_row(SpokeOutbox *outbox, const SpokeStoreRow *row);
 void spoke_outbox_push_deletion(SpokeOutbox *outbox);
 void spoke_outbox_sort_ids(GArray *ids); /* of guint64 */
-/* The ids above @after whose removal is not known to be done, ascending. */
+/* The ids above @after of rows whose removal is not known to be done, or has yet to be asked for,
+ * ascending. */
 GArray *spoke_outbox_list_dying(SpokeOutbox *outbox, SpokeLane lane, guint64 after);
 /* Writes the flushed messages that are still there. */
 void spoke_outbox_push_unwritten(SpokeOutbox *outbox);
@@ -127,3 +141,12 @@ void spoke_outbox_request_pages(SpokeOutbox *outbox);
 void spoke_outbox_audit(SpokeOutbox *outbox);
 /* Drops the oldest normal messages while the outbox is over its limit. */
 void spoke_outbox_make_room(SpokeOutbox *outbox);
+/* Of the rows of @span those that are in memory, or as good as gone: ids, ascending. */
+GArray *spoke_outbox_list_spared(SpokeOutbox *outbox, const SpokeStoreSpan *span);
+
+/* outbox-expiry.c */
+void spoke_outbox_init_expiry(SpokeOutbox *outbox);
+/* Settles those in memory whose time is up. */
+void spoke_outbox_expire_held(SpokeOutbox *outbox);
+/* Goes on looking through the history, and sets the alarm. */
+void spoke_outbox_tend_expiry(SpokeOutbox *outbox);

@@ -71,19 +71,6 @@ check_ever_fits(SpokeOutbox *outbox, SpokeMessage **messages, guint n, const Dem
     return FALSE;
 }
 
-static void
-drop_expired(SpokeOutbox *outbox)
-{
-    gint64 now_usec = spoke_spool_now(outbox->spool);
-    SpokeMessage *message = NULL;
-
-    for (guint lane = 0; lane < SPOKE_N_LANES; lane++) {
-        while ((message = spoke_outbox_lane_pop_expired(&outbox->lanes[lane], now_usec)) != NULL)
-            spoke_outbox_finish(outbox, message, SPOKE_OUTCOME_EXPIRED, "");
-    }
-    spoke_outbox_request_pages(outbox);
-}
-
 /* What drop-oldest will free, sooner or later: normal messages that are not taken. */
 static guint64
 sum_droppable(SpokeOutbox *outbox)
@@ -101,7 +88,7 @@ check_bytes(SpokeOutbox *outbox, guint64 bytes, GError **error)
     guint64 limit = outbox->options.bytes_max;
 
     if (spoke_outbox_sum_bytes(outbox) + bytes > limit)
-        drop_expired(outbox);
+        spoke_outbox_expire_held(outbox);
     guint64 used = spoke_outbox_sum_bytes(outbox);
     guint64 fixed = used - MIN(sum_droppable(outbox), used);
     return fixed + bytes <= limit || refuse(error, bytes, "the queue", used, limit);

@@ -249,6 +249,17 @@ spoke_outbox_sort_ids(GArray *ids)
     g_array_sort(ids, compare_ids);
 }
 
+/* A row that is being written may be there before its removal is. */
+static void
+list_in_vain(const Write *write, SpokeLane lane, guint64 after, GArray *ids)
+{
+    for (guint i = 0; i < write->messages->len; i++) {
+        const SpokeMessage *message = write->messages->pdata[i];
+        if (message->stored == SPOKE_STORED_IN_VAIN && message->lane == lane && message->id > after)
+            g_array_append_val(ids, message->id);
+    }
+}
+
 GArray *
 spoke_outbox_list_dying(SpokeOutbox *outbox, SpokeLane lane, guint64 after)
 {
@@ -258,6 +269,8 @@ spoke_outbox_list_dying(SpokeOutbox *outbox, SpokeLane lane, guint64 after)
         list_ids(link->data, lane, after, ids);
     if (outbox->deletion != NULL)
         list_ids(outbox->deletion, lane, after, ids);
+    for (const GList *link = outbox->writes.head; link != NULL; link = link->next)
+        list_in_vain(link->data, lane, after, ids);
     spoke_outbox_sort_ids(ids);
     return ids;
 }

@@ -340,6 +340,8 @@ tend(gpointer user_data)
     if (!outbox->is_closed)
         spoke_outbox_request_pages(outbox);
     if (!outbox->is_closed)
+        spoke_outbox_tend_expiry(outbox);
+    if (!outbox->is_closed)
         write_due(outbox);
     if (!outbox->is_closed)
         announce(outbox);
@@ -400,6 +402,7 @@ spoke_outbox_open(SpokeSpool *spool, const char *name, const SpokeOutboxOptions 
     outbox->held = g_hash_table_new(g_int64_hash, g_int64_equal);
     outbox->unwritten = g_ptr_array_new_with_free_func((GDestroyNotify)spoke_message_unref);
     outbox->chore = (SpokeChore){.run = tend, .user_data = outbox, .due_usec = SPOKE_CHORE_NEVER};
+    spoke_outbox_init_expiry(outbox);
     for (guint lane = 0; lane < SPOKE_N_LANES; lane++)
         spoke_outbox_lane_init(&outbox->lanes[lane]);
     spoke_spool_add_view(spool, outbox, on_recovered);
@@ -434,6 +437,7 @@ spoke_outbox_free(SpokeOutbox *outbox)
     outbox->is_closed = TRUE;
     spoke_spool_remove_view(outbox->spool, outbox);
     spoke_chores_cancel(spoke_spool_get_chores(outbox->spool), &outbox->chore);
+    spoke_spool_set_alarm(outbox->spool, &outbox->alarm, SPOKE_CHORE_NEVER);
     cancel_puts(outbox);
     spoke_outbox_unref(outbox);
 }

@@ -16,7 +16,11 @@
  * for it in memory, they would soon be refused. They count against the byte limit and are refused
  * beyond the live limits.
  *
- * Counters survive a restart in the database: opening never scans the queue.
+ * Messages whose time is up are settled as expired within a second, wherever they wait, unless they
+ * are taken: then they are on their way.
+ *
+ * Counters survive a restart in the database: opening never scans the queue. When messages on disk
+ * expire is not known then; that is found out afterwards, a little at a time.
  */
 typedef struct SpokeOutbox SpokeOutbox;
 
@@ -38,8 +42,8 @@ typedef struct {
     gint64 default_ttl_usec; /* for messages without their own; 0 = no end */
 } SpokeOutboxOptions;
 
-/* ready() and empty() come from the main loop; settled() also from within _put(), _take() and
- * _settle(). */
+/* ready() and empty() come from the main loop; settled() from there and from within _put(), _take()
+ * and _settle(). */
 typedef struct {
     /* spoke_outbox_take() has become able to return something. Called once per such change. */
     void (*ready)(gpointer user_data);

@@ -11,9 +11,10 @@
  * What outbox and inbox, the views on a spool, need of it and nobody else does. Main loop only.
  */
 
-/* As spoke_spool_open(), with other clocks: for tests */
+/* As spoke_spool_open(), with other clocks: for tests. @clock: (transfer full): for alarms; its
+ * SPOKE_CLOCK_BOOT is @time's */
 SpokeSpool *spoke_spool_open_with_clock(const SpokeSpoolOptions *options,
-                                        const SpokeTimeSource *time,
+                                        const SpokeTimeSource *time, SpokeClock *clock,
                                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Hands @op (transfer full) to the writer. */
@@ -32,6 +33,9 @@ void spoke_spool_report_bad_row(SpokeSpool *spool, guint64 id);
 
 /* What a view does later; run at the end of a delivery too. (transfer none) */
 SpokeChores *spoke_spool_get_chores(SpokeSpool *spool);
+/* Runs @chore at @at_usec on the spool's clock, in place of an earlier date; SPOKE_CHORE_NEVER: not
+ * at all. Not among the chores above. */
+void spoke_spool_set_alarm(SpokeSpool *spool, SpokeChore *chore, gint64 at_usec);
 
 /* A damaged store that was replaced. What views restore is counted before it is reported. */
 typedef struct {

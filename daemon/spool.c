@@ -36,6 +36,7 @@ struct SpokeSpool {
 
     GArray *views;       /* owned, of View */
     SpokeChores *chores; /* owned */
+    SpokeChores *alarms; /* owned; on CLOCK_BOOTTIME */
 };
 
 typedef struct {
@@ -375,7 +376,7 @@ post_event(SpokeSpool *spool, SpokeSpoolOp *event)
 }
 
 static SpokeSpool *
-spool_new(const SpokeSpoolOptions *options)
+spool_new(const SpokeSpoolOptions *options, SpokeClock *clock)
 {
     SpokeSpool *spool = g_new0(SpokeSpool, 1);
 
@@ -385,20 +386,21 @@ spool_new(const SpokeSpoolOptions *options)
     spool->events_data = options->user_data;
     spool->views = g_array_new(FALSE, FALSE, sizeof(View));
     spool->chores = spoke_chores_new();
+    spool->alarms = spoke_chores_new_on(clock);
     spool->mailbox = spoke_mailbox_new(NULL, deliver, spool, free_letter);
     return spool;
 }
 
 SpokeSpool *
 spoke_spool_open_with_clock(const SpokeSpoolOptions *options, const SpokeTimeSource *time,
-                            GError **error)
+                            SpokeClock *clock, GError **error)
 {
+    g_autoptr(SpokeSpool) spool = spool_new(options, clock);
     g_autoptr(GError) local_error = NULL;
     SpokeSpoolOp *event = NULL;
 
     if (!check_directory(options->directory, error))
         return NULL;
-    g_autoptr(SpokeSpool) spool = spool_new(options);
     SpokeStore *store = open_store(spool, time, &event, &local_error);
     if (event != NULL)
         post_event(spool, event);
@@ -418,8 +420,11 @@ spoke_spool_open(const SpokeSpoolOptions *options, GError **error)
 {
     SpokeTimeSource time;
 
+    SpokeClock *clock = spoke_clock_new(error);
+    if (clock == NULL)
+        return NULL;
     spoke_time_source_init(&time);
-    return spoke_spool_open_with_clock(options, &time, error);
+    return spoke_spool_open_with_clock(options, &time, clock, error);
 }
 
 void
@@ -432,6 +437,7 @@ spoke_spool_free(SpokeSpool *spool)
         reserve_ids(spool, spool->next_id); /* the exact number, and the time */
     spoke_spool_writer_free(spool->writer);
     spoke_mailbox_free(spool->mailbox); /* tells of a damage that was not told of yet */
+    spoke_chores_free(spool->alarms);
     spoke_chores_free(spool->chores);
     g_array_unref(spool->views);
     g_free(spool->path);
@@ -482,6 +488,17 @@ SpokeChores *
 spoke_spool_get_chores(SpokeSpool *spool)
 {
     return spool->chores;
+}
+
+void
+spoke_spool_set_alarm(SpokeSpool *spool, SpokeChore *chore, gint64 at_usec)
+{
+    gint64 due_usec = at_usec != SPOKE_CHORE_NEVER ? at_usec - spool->clock.offset_usec : at_usec;
+
+    if (due_usec > chore->due_usec)
+        spoke_chores_cancel(spool->alarms, chore);
+    if (due_usec < chore->due_usec)
+        spoke_chores_schedule(spool->alarms, chore, due_usec);
 }
 
 void

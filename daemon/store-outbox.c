@@ -168,6 +168,13 @@ spoke_store_drop_clear(SpokeStoreDrop *drop)
     g_clear_pointer(&drop->notify_ids, g_array_unref);
 }
 
+/* What a row of SPOKE_STATEMENT_MEASURE_OUTBOX counts */
+static guint32
+measure_row(sqlite3_stmt *row)
+{
+    return (guint32)sqlite3_column_int64(row, 2) + SPOKE_MESSAGE_HEAD_COST;
+}
+
 /* Counts the row that is to be dropped. */
 static void
 add_to_drop(SpokeStoreDrop *drop, sqlite3_stmt *row, guint64 id)
@@ -175,7 +182,7 @@ add_to_drop(SpokeStoreDrop *drop, sqlite3_stmt *row, guint64 id)
     const char *notify = NULL;
 
     drop->tally.messages++;
-    drop->tally.bytes += (guint64)sqlite3_column_int64(row, 2) + SPOKE_MESSAGE_HEAD_COST;
+    drop->tally.bytes += measure_row(row);
     if (spoke_store_read_text(row, 1, &notify) && notify != NULL) {
         g_ptr_array_add(drop->notify, g_strdup(notify));
         g_array_append_val(drop->notify_ids, id);
@@ -249,6 +256,68 @@ spoke_store_drop_oldest(SpokeStore *store, const SpokeStoreSpan *span, guint64 b
     if (!delete_range(store, &run, error))
         return FALSE;
     count_off(identity, span->lane, &drop->tally);
+    return TRUE;
+}
+
+void
+spoke_store_expired_init(SpokeStoreExpired *expired)
+{
+    *expired = (SpokeStoreExpired){
+        .rows = g_array_new(FALSE, FALSE, sizeof(SpokeStoreRow)),
+        .notify = g_ptr_array_new_with_free_func(g_free),
+        .next_usec = SPOKE_EXPIRY_NEVER,
+    };
+}
+
+void
+spoke_store_expired_clear(SpokeStoreExpired *expired)
+{
+    g_clear_pointer(&expired->rows, g_array_unref);
+    g_clear_pointer(&expired->notify, g_ptr_array_unref);
+}
+
+static void
+add_if_expired(SpokeStoreExpired *expired, sqlite3_stmt *row, gint64 now_usec)
+{
+    gint64 place = sqlite3_column_int64(row, 0);
+    gint64 expiry_usec = sqlite3_column_int64(row, 3);
+    SpokeStoreRow entry = {spoke_place_id(place), measure_row(row), spoke_place_lane(place)};
+    const char *notify = NULL;
+
+    expired->last_id = entry.id;
+    if (expiry_usec <= 0)
+        return;
+    if (expiry_usec > now_usec) {
+        expired->next_usec = MIN(expired->next_usec, expiry_usec);
+        return;
+    }
+    (void)spoke_store_read_text(row, 1, &notify);
+    g_array_append_val(expired->rows, entry);
+    g_ptr_array_add(expired->notify, g_strdup(notify));
+}
+
+gboolean
+spoke_store_find_expired(SpokeStore *store, const SpokeStoreSpan *span, gint64 now_usec,
+                         guint rows_max, SpokeStoreExpired *expired, GError **error)
+{
+    g_autoptr(GError) local_error = NULL;
+    gboolean is_row = TRUE;
+
+    spoke_store_expired_clear(expired);
+    spoke_store_expired_init(expired);
+    sqlite3_stmt *row = spoke_store_get_statement(store, SPOKE_STATEMENT_MEASURE_OUTBOX);
+    gint64 place = spoke_place(span->identity, span->lane, span->after);
+    spoke_store_bind_span(row, span);
+    for (guint n = 0;
+         n < rows_max && (is_row = spoke_store_next_place(store, row, &place, &local_error)); n++)
+        add_if_expired(expired, row, now_usec);
+    sqlite3_reset(row);
+    if (local_error != NULL) {
+        g_propagate_error(error, g_steal_pointer(&local_error));
+        return FALSE;
+    }
+    if (!is_row)
+        expired->last_id = span->upto;
     return TRUE;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "daemon/expiries.h"
 #include "daemon/store-row.h"
 
 /*
@@ -52,6 +53,20 @@ void spoke_store_drop_clear(SpokeStoreDrop *drop);
 gboolean spoke_store_drop_oldest(SpokeStore *store, const SpokeStoreSpan *span, guint64 bytes,
                                  guint rows_max, GArray *spare, SpokeStoreDrop *drop,
                                  GError **error);
+
+/* Rows whose time is up */
+typedef struct {
+    GArray *rows;      /* owned, of SpokeStoreRow */
+    GPtrArray *notify; /* owned, of char *, each nullable: theirs */
+    guint64 last_id;   /* all rows up to here were looked at */
+    gint64 next_usec;  /* when the first of the others expires; SPOKE_EXPIRY_NEVER */
+} SpokeStoreExpired;
+
+void spoke_store_expired_init(SpokeStoreExpired *expired);
+void spoke_store_expired_clear(SpokeStoreExpired *expired);
+/* Empties @expired first. Looks at the first @rows_max rows of @span. */
+gboolean spoke_store_find_expired(SpokeStore *store, const SpokeStoreSpan *span, gint64 now_usec,
+                                  guint rows_max, SpokeStoreExpired *expired, GError **error);
 
 /* Fills @marks (SPOKE_FLOW_MARKS of them, zeroed) with the last id a flow of each mark may have;
  * forgets marks below @first_id. */

@@ -64,7 +64,8 @@ const char *const spoke_statements[SPOKE_N_STATEMENTS] = {
                                     " ORDER BY place",
     [SPOKE_STATEMENT_MEASURE_OUTBOX] =
         "SELECT place, notify, ifnull(length(system), 0) + ifnull(length(properties), 0) +"
-        " ifnull(length(body), 0) FROM outbox WHERE place BETWEEN ?1 AND ?2 ORDER BY place",
+        " ifnull(length(body), 0), expiry FROM outbox WHERE place BETWEEN ?1 AND ?2"
+        " ORDER BY place",
     [SPOKE_STATEMENT_FIRST_OUTBOX] = "SELECT min(place) FROM outbox WHERE place BETWEEN ?1 AND ?2",
     [SPOKE_STATEMENT_LAST_OUTBOX] = "SELECT max(place) FROM outbox WHERE place BETWEEN ?1 AND ?2",
     [SPOKE_STATEMENT_INSERT_INBOX] =

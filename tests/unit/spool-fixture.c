@@ -20,6 +20,56 @@ fake_wall(gpointer user_data)
     return atomic_load(&((Fixture *)user_data)->wall_usec);
 }
 
+/* An alarm clock that rings when the test moves the time */
+typedef struct {
+    SpokeClock table;
+    Fixture *fixture;
+} AlarmClock;
+
+static gint64
+alarm_now(SpokeClock *self, SpokeClockKind kind)
+{
+    g_assert_cmpint(kind, ==, SPOKE_CLOCK_BOOT);
+    return fake_boottime(((AlarmClock *)self)->fixture);
+}
+
+static void
+alarm_set(SpokeClock *self, SpokeClockKind kind, gint64 at_usec)
+{
+    g_assert_cmpint(kind, ==, SPOKE_CLOCK_BOOT);
+    ((AlarmClock *)self)->fixture->alarm_usec = at_usec;
+}
+
+static void
+alarm_free(SpokeClock *self)
+{
+    Fixture *fixture = ((AlarmClock *)self)->fixture;
+
+    fixture->clock = NULL;
+    fixture->alarm_usec = SPOKE_CLOCK_NEVER;
+    g_free(self);
+}
+
+static SpokeClock *
+alarm_clock_new(Fixture *fixture)
+{
+    AlarmClock *clock = g_new0(AlarmClock, 1);
+
+    clock->table = (SpokeClock){.now = alarm_now, .set_alarm = alarm_set, .free = alarm_free};
+    clock->fixture = fixture;
+    return &clock->table;
+}
+
+static void
+ring_if_due(Fixture *fixture)
+{
+    if (fixture->clock == NULL || fixture->alarm_usec > fake_boottime(fixture))
+        return;
+    fixture->alarm_usec = SPOKE_CLOCK_NEVER;
+    fixture->n_alarms++;
+    fixture->clock->due(fixture->clock->user_data);
+}
+
 static void
 on_corrupt(const char *set_aside, guint64 saved, guint64 lost, gpointer user_data)
 {
@@ -97,6 +147,7 @@ fixture_init(Fixture *fixture)
         .directory = g_dir_make_tmp("spoke-test-XXXXXX", NULL),
         .boottime_usec = G_GINT64_CONSTANT(1000) * G_USEC_PER_SEC,
         .wall_usec = G_GINT64_CONSTANT(1800000000) * G_USEC_PER_SEC,
+        .alarm_usec = SPOKE_CLOCK_NEVER,
         .flush_window_usec = 50 * 1000,
         .options = {.bytes_max = G_GUINT64_CONSTANT(1) << 30},
         .ids = g_array_new(FALSE, FALSE, sizeof(guint64)),
@@ -143,7 +194,8 @@ fixture_open(Fixture *fixture)
         .user_data = fixture,
     };
 
-    fixture->spool = spoke_spool_open_with_clock(&options, &fixture->time, &error);
+    fixture->clock = alarm_clock_new(fixture);
+    fixture->spool = spoke_spool_open_with_clock(&options, &fixture->time, fixture->clock, &error);
     g_assert_no_error(error);
     fixture->outbox = spoke_outbox_open(fixture->spool, "self", &fixture->options, &outbox_events,
                                         fixture, &error);
@@ -261,6 +313,15 @@ fixture_settle_down(Fixture *fixture)
         while (g_main_context_iteration(NULL, FALSE))
             continue;
     }
+}
+
+void
+fixture_advance(Fixture *fixture, gint64 usec)
+{
+    fixture->boottime_usec += usec;
+    fixture->wall_usec += usec;
+    ring_if_due(fixture);
+    fixture_settle_down(fixture);
 }
 
 static gboolean

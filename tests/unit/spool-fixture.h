@@ -18,6 +18,9 @@ struct Fixture {
     _Atomic gint64 boottime_usec;
     _Atomic gint64 wall_usec;
     SpokeTimeSource time;
+    gint64 alarm_usec; /* on boottime; SPOKE_CLOCK_NEVER */
+    guint n_alarms;    /* that rang */
+    SpokeClock *clock; /* borrowed from the spool */
     gint64 flush_window_usec;
     SpokeOutboxOptions options;
 
@@ -64,6 +67,9 @@ char *fixture_path(Fixture *fixture, const char *name);
 void fixture_wait(Fixture *fixture, gboolean (*is_done)(Fixture *fixture));
 /* Runs it for what is pending on both threads: a put of nothing that matters comes back. */
 void fixture_settle_down(Fixture *fixture);
+
+/* Moves boottime and wall clock; what was to be woken for meanwhile happens at the end of it. */
+void fixture_advance(Fixture *fixture, gint64 usec);
 
 /* Runs it for that long, for what has its time. */
 void fixture_run_for(gint64 usec);

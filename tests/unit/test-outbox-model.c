@@ -3,12 +3,13 @@
 
 /*
  * A random life of an outbox beside a model of it: puts of all sizes, lanes and flows, takes,
- * settlements in any order, messages given back, restarts, crashes. What must hold at each step: a
- * flow keeps its order, nothing is handed out twice or settled twice, what was answered is not
- * lost, ids rise.
+ * settlements in any order, messages given back, restarts, crashes, time that runs out. What must
+ * hold at each step: a flow keeps its order, nothing is handed out twice or settled twice, what was
+ * answered is not lost, ids rise.
  */
 #define N_FLOWS  5
 #define TAKE_MAX 40
+#define TTL_SEC  60
 
 typedef enum {
     ITEM_PUT,     /* not answered yet */
@@ -33,6 +34,8 @@ typedef struct {
     guint64 last_id;
     guint n_put;
     guint n_dropped;
+    guint n_expired;
+    gboolean is_expiring; /* some messages have an end */
 } Model;
 
 /* One put and the items it holds. */
@@ -67,6 +70,11 @@ on_settled(guint64 id, SpokeOutcome outcome, gpointer user_data)
         g_assert_cmpint(item->message->lane, ==, SPOKE_LANE_NORMAL);
         g_assert_true(item->state == ITEM_WAITING || item->state == ITEM_MAYBE);
         model->n_dropped++;
+    } else if (outcome == SPOKE_OUTCOME_EXPIRED) {
+        g_assert_cmpint(item->message->ttl_usec, >, 0);
+        g_assert_cmpint(item->state, !=, ITEM_TAKEN);
+        g_assert_cmpint(item->state, !=, ITEM_GONE);
+        model->n_expired++;
     } else {
         g_assert_cmpint(item->state, ==, ITEM_TAKEN);
     }
@@ -142,6 +150,9 @@ put_some(Model *model)
 
     for (guint i = 0; i < n; i++)
         messages[i] = make_message(durability);
+    for (guint i = 0; i < n && model->is_expiring; i++)
+        messages[i]->ttl_usec =
+            MAX(0, g_test_rand_int_range(-TTL_SEC, TTL_SEC) * (gint64)G_USEC_PER_SEC);
     put->model = model;
     put->items = g_ptr_array_new();
     if (!spoke_outbox_put(model->fixture.outbox, messages, n, on_put, put, NULL)) {
@@ -202,6 +213,7 @@ take_some(Model *model)
         check_order(model, item);
         item->state = ITEM_TAKEN;
         if (item->message != messages[i]) { /* read back */
+            messages[i]->ttl_usec = item->message->ttl_usec;
             spoke_message_unref(item->message);
             item->message = spoke_message_ref(messages[i]);
         }
@@ -285,6 +297,8 @@ step(Model *model, gboolean is_online)
         (void)take_some(model);
     else if (is_online)
         settle_some(model);
+    if (model->is_expiring && choice % 20 == 0)
+        fixture_advance(&model->fixture, g_test_rand_int_range(0, 4) * (gint64)G_USEC_PER_SEC);
     for (gint i = g_test_rand_int_range(0, 4); i > 0; i--)
         g_main_context_iteration(NULL, FALSE);
 }
@@ -328,7 +342,8 @@ run(Model *model)
     g_assert_cmpuint(spoke_outbox_get_bytes(model->fixture.outbox), ==, 0);
     g_assert_cmpuint(model->fixture.n_failed + model->fixture.n_corrupt, ==, 0);
     assert_all_gone(model);
-    g_test_message("%u messages, %u of them dropped", model->n_put, model->n_dropped);
+    g_test_message("%u messages, %u of them dropped, %u expired", model->n_put, model->n_dropped,
+                   model->n_expired);
 }
 
 static void
@@ -356,11 +371,43 @@ test_random_life_with_drop_oldest(void)
     model_clear(&model);
 }
 
+static void
+test_random_life_with_ends(void)
+{
+    Model model;
+    model_init(&model);
+    model.is_expiring = TRUE;
+
+    run(&model);
+
+    g_assert_cmpuint(model.n_expired, >, 0);
+    model_clear(&model);
+}
+
+static void
+test_random_life_with_ends_and_drop_oldest(void)
+{
+    Model model;
+    model_init(&model);
+    model.is_expiring = TRUE;
+    model.fixture.options.when_full = SPOKE_WHEN_FULL_DROP_OLDEST;
+    model.fixture.options.bytes_max = 500 * 1000;
+
+    run(&model);
+
+    g_assert_cmpuint(model.n_expired, >, 0);
+    g_assert_cmpuint(model.n_dropped, >, 0);
+    model_clear(&model);
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/outbox/random-life/keeps-all-promises", test_random_life_keeps_all_promises);
     g_test_add_func("/outbox/random-life/with-drop-oldest", test_random_life_with_drop_oldest);
+    g_test_add_func("/outbox/random-life/with-ends", test_random_life_with_ends);
+    g_test_add_func("/outbox/random-life/with-ends-and-drop-oldest",
+                    test_random_life_with_ends_and_drop_oldest);
     return g_test_run();
 }
