@@ -4,6 +4,7 @@
 
 #include "control-request.h"
 
+#include "authentication-json.h"
 #include "c2d.h"
 #include "error.h"
 #include "hub.h"
@@ -12,6 +13,7 @@ static void
 add_identity(JsonBuilder *json, EmuHub *hub, const EmuIdentity *identity)
 {
     g_autofree char *connection_string = emu_hub_connection_string(hub, identity);
+    gboolean has_keys = identity->authentication == EMU_AUTHENTICATION_SAS;
 
     json_builder_begin_object(json);
     emu_json_add_text(json, "deviceId", identity->device_id);
@@ -28,8 +30,9 @@ add_identity(JsonBuilder *json, EmuHub *hub, const EmuIdentity *identity)
     if (identity->module_id == NULL)
         emu_json_add_number(json, "cloudToDeviceMessageCount",
                             emu_c2d_count(emu_hub_c2d(hub), identity->device_id));
-    emu_json_add_text(json, "primaryKey", identity->primary_key);
-    emu_json_add_text(json, "secondaryKey", identity->secondary_key);
+    emu_authentication_write(json, identity);
+    emu_json_add_text(json, "primaryKey", has_keys ? identity->primary_key : NULL);
+    emu_json_add_text(json, "secondaryKey", has_keys ? identity->secondary_key : NULL);
     emu_json_add_text(json, "connectionString", connection_string);
     emu_json_add_text(json, "disconnectReason", identity->disconnect_reason);
     json_builder_end_object(json);
@@ -106,7 +109,8 @@ get_identity(const EmuRequest *request, EmuReply *reply, GError **error)
 static gboolean
 put_identity(const EmuRequest *request, EmuReply *reply, GError **error)
 {
-    static const char *const members[] = {"primaryKey", "secondaryKey", "status", NULL};
+    static const char *const members[] = {"primaryKey", "secondaryKey", "status", "authentication",
+                                          NULL};
     EmuIdentityChange change = {0};
     gboolean created = FALSE;
 
@@ -114,7 +118,8 @@ put_identity(const EmuRequest *request, EmuReply *reply, GError **error)
         (!emu_request_check_members(request, members, error) ||
          !emu_request_text(request, "primaryKey", &change.primary_key, error) ||
          !emu_request_text(request, "secondaryKey", &change.secondary_key, error) ||
-         !emu_request_text(request, "status", &change.status, error)))
+         !emu_request_text(request, "status", &change.status, error) ||
+         !emu_authentication_read(request->body, &change, error)))
         return FALSE;
 
     const EmuIdentity *identity = emu_hub_put_identity(request->hub, request->names[0],

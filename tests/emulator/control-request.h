@@ -32,6 +32,7 @@ typedef struct {
 } EmuRoute;
 
 /* The routes, each table ended by a NULL method. */
+extern const EmuRoute emu_certificate_routes[];
 extern const EmuRoute emu_device_routes[];
 extern const EmuRoute emu_message_routes[];
 extern const EmuRoute emu_c2d_routes[];

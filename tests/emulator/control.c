@@ -20,10 +20,7 @@ struct EmuControl {
 };
 
 static const EmuRoute *const route_tables[] = {
-    emu_device_routes,
-    emu_message_routes,
-    emu_c2d_routes,
-    emu_fault_routes,
+    emu_certificate_routes, emu_device_routes, emu_message_routes, emu_c2d_routes, emu_fault_routes,
 };
 
 gboolean

@@ -4,6 +4,7 @@
 
 #include "devices-file.h"
 
+#include "authentication-json.h"
 #include "error.h"
 
 #include <json-glib/json-glib.h>
@@ -66,7 +67,8 @@ static gboolean
 read_identity(JsonNode *node, const char *id_name, const char **ret_id, EmuIdentityChange *change,
               GError **error)
 {
-    const char *const known[] = {id_name, "primaryKey", "secondaryKey", "status", "modules", NULL};
+    const char *const known[] = {
+        id_name, "primaryKey", "secondaryKey", "status", "authentication", "modules", NULL};
 
     if (!JSON_NODE_HOLDS_OBJECT(node)) {
         g_set_error(error, EMU_ERROR, EMU_ERROR_ARGUMENT, "An entry is not an object");
@@ -85,7 +87,8 @@ read_identity(JsonNode *node, const char *id_name, const char **ret_id, EmuIdent
     if (!take_text(object, id_name, ret_id, error) ||
         !take_text(object, "primaryKey", &change->primary_key, error) ||
         !take_text(object, "secondaryKey", &change->secondary_key, error) ||
-        !take_text(object, "status", &change->status, error))
+        !take_text(object, "status", &change->status, error) ||
+        !emu_authentication_read(object, change, error))
         return FALSE;
     if (*ret_id != NULL)
         return TRUE;
