@@ -176,6 +176,19 @@ read_log_level(const SpokeConfigKey *key, const char *value, gpointer member, GE
     return TRUE;
 }
 
+static gboolean
+read_transport(const SpokeConfigKey *key, const char *value, gpointer member, GError **error)
+{
+    static const char *const names[] = {"mqtt", "mqtt-ws", "amqp", "amqp-ws", "https", NULL};
+
+    if (!g_strv_contains(names, value))
+        return fail(error, "must be mqtt, mqtt-ws, amqp, amqp-ws or https");
+
+    g_free(*(char **)member);
+    *(char **)member = g_strdup(value);
+    return TRUE;
+}
+
 /* Looked into now, because later a bad file looks like a hub that can't be trusted. */
 static gboolean
 read_ca_file(const SpokeConfigKey *key, const char *value, gpointer member, GError **error)
@@ -232,7 +245,12 @@ const SpokeConfigKey spoke_config_keys[] = {
     {"Hub", "ConnectionStringFile", "", NULL, NULL, read_secret_path, 0},
     {"Hub", "ConnectionStringCredential", "", NULL, NULL, read_credential_name, 0},
     {"Hub", "CAFile", "", NULL, NULL, read_ca_file, MEMBER(ca_file)},
+    {"Hub", "Transport", "mqtt", NULL, NULL, read_transport, MEMBER(transport)},
     {"Hub", "MqttPort", "8883", "1", "65535", read_uint16, MEMBER(mqtt_port)},
+    {"Hub", "AmqpPort", "5671", "1", "65535", read_uint16, MEMBER(amqp_port)},
+    {"Hub", "HttpsPort", "443", "1", "65535", read_uint16, MEMBER(https_port)},
+    /* Source: iot-hub-protocol.md, 4.4: the hub's guidance is no more often than every 25 minutes. */
+    {"Hub", "PollIntervalSec", "1500", "1", "86400", read_duration, MEMBER(poll_interval_usec)},
     /* Source: iot-hub-protocol.md, 2.2: beyond it the hub's own limit strikes first. */
     {"Hub", "KeepAliveSec", "180", "5", "1177", read_uint, MEMBER(keepalive_sec)},
     {"Hub", "TokenLifetimeSec", "3600", "65", "31536000", read_int64, MEMBER(token_lifetime_sec)},

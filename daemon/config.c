@@ -4,6 +4,7 @@
 #include "daemon/config-file.h"
 #include "daemon/config-keys.h"
 #include "daemon/error.h"
+#include "daemon/identity.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -49,6 +50,8 @@ static gboolean
 draft_init(Draft *draft, GError **error)
 {
     draft->config = g_new0(SpokeConfig, 1);
+    draft->config->devices =
+        g_ptr_array_new_with_free_func((GDestroyNotify)spoke_device_config_free);
     draft->settings = g_new0(Setting, spoke_config_n_keys);
     draft->files = g_ptr_array_new_with_free_func(g_free);
 
@@ -360,11 +363,20 @@ resolve_connection_string(Draft *draft, const char *main_path, const char *crede
     if (!choose_source(draft, &source, error))
         return FALSE;
 
-    draft->config->connection_string =
+    SpokeConnectionString *string =
         source == SPOKE_CONFIG_N_SOURCES
             ? parse_default_credential(main_path, credentials_directory, error)
             : parse_source(draft, source, credentials_directory, error);
-    return draft->config->connection_string != NULL;
+
+    if (string == NULL)
+        return FALSE;
+
+    SpokeDeviceConfig *self = g_new0(SpokeDeviceConfig, 1);
+
+    self->name = g_strdup(SPOKE_DEVICE_SELF);
+    self->connection_string = string;
+    g_ptr_array_insert(draft->config->devices, 0, self);
+    return TRUE;
 }
 
 SpokeConfig *
@@ -394,6 +406,26 @@ spoke_config_load(const char *path, GError **error)
                                   g_getenv("CREDENTIALS_DIRECTORY"), error);
 }
 
+const SpokeDeviceConfig *
+spoke_config_get_self(const SpokeConfig *config)
+{
+    return g_ptr_array_index(config->devices, 0);
+}
+
+void
+spoke_device_config_free(SpokeDeviceConfig *device)
+{
+    if (device == NULL)
+        return;
+
+    g_free(device->name);
+    spoke_connection_string_free(device->connection_string);
+    g_free(device->certificate_file);
+    g_free(device->key_file);
+    g_strfreev(device->users);
+    g_free(device);
+}
+
 void
 spoke_config_free(SpokeConfig *config)
 {
@@ -401,7 +433,9 @@ spoke_config_free(SpokeConfig *config)
         return;
 
     g_strfreev(config->files);
-    g_clear_pointer(&config->connection_string, spoke_connection_string_free);
+    g_ptr_array_unref(config->devices);
+    g_free(config->transport);
     g_free(config->ca_file);
+    spoke_proxy_settings_unref(config->proxy);
     g_free(config);
 }

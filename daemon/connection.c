@@ -1,20 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/connection-private.h"
 
-#include "daemon/deadlines.h"
+#include "daemon/connection-options.h"
+#include "daemon/error.h"
 #include "daemon/events.h"
-#include "daemon/flow.h"
-#include "daemon/login.h"
 #include "daemon/module.h"
-
-#include <gio/gio.h>
 
 /*
  * The states that are shown:
  *
  *   OFFLINE      not started, waiting for the next attempt or for the clock, or stopped
- *   CONNECTING   a transport exists and has not logged in
- *   CONNECTED    it has; messages flow (flow.h)
+ *   CONNECTING   a transport exists and nobody has logged in
+ *   CONNECTED    somebody has; messages flow (flow.h)
  *   DRAINING     what is in flight is still awaited, then the transport is closed; why is the Goal
  *
  * A transport is one attempt and one connection: each comes with a new one. Time comes through
@@ -25,105 +22,85 @@
  */
 
 typedef enum {
-    GOAL_STAY,
-    GOAL_RENEW,  /* close, and come back at once with a new token */
-    GOAL_RETURN, /* likewise, with a new configuration */
-    GOAL_STOP,   /* send what there is, close, never come back */
-} Goal;
-
-typedef enum {
     DEADLINE_ATTEMPT,
     DEADLINE_DRAIN, /* close, whatever is still in flight */
     DEADLINE_CLOSE, /* drop a transport that does not say goodbye */
     DEADLINE_STOP,
-    DEADLINE_ACK,          /* look whether acknowledgements come */
-    DEADLINE_RENEW,        /* by the wall clock */
-    DEADLINE_ATTEMPT_WALL, /* likewise: the clock was set while we waited, or at all */
+    DEADLINE_DUES,         /* an attachment has something to do */
+    DEADLINE_DUES_WALL,    /* likewise, by the wall clock */
+    DEADLINE_ATTEMPT_WALL, /* the clock was set while we waited, or at all */
     N_DEADLINES,
 } Deadline;
-
-struct SpokeConnection {
-    const SpokeConnectionEvents *events; /* borrowed, outlives us */
-    gpointer user_data;
-    SpokeLogin login;          /* owned */
-    SpokeFlow *flow;           /* owned; NULL before set_identity() */
-    SpokeDeadlines *deadlines; /* owned; rows are Deadlines */
-    double (*random)(void);
-    gboolean watches_network;
-    GNetworkMonitor *monitor; /* owned; NULL before start() and when not watched */
-    gulong monitor_id;
-
-    SpokeConnectionState state;
-    Goal goal;
-    gboolean is_started;
-    gboolean is_closing;     /* the transport was told to close */
-    gboolean is_clock_unset; /* and the journal knows */
-
-    const SpokeTransportModule *module; /* NULL until one is loaded */
-    SpokeTransport *transport;          /* owned; NULL while OFFLINE */
-    SpokeSecret *token;                 /* owned; between attempt() and opened() */
-    gint64 token_expiry_usec;           /* wall clock; 0 without one */
-    gint64 attempt_usec;                /* boot clock: when the last attempt began */
-    gint64 attached_usec;               /* boot clock; 0 unless logged in */
-    gint64 connected_since_usec;        /* wall clock; 0 unless logged in */
-    gint64 left_usec;                   /* boot clock: when a renewal took us off the line; or 0 */
-    gint64 next_attempt_usec;           /* wall clock; while DEADLINE_ATTEMPT is set */
-    gint64 progress_usec;               /* boot clock: the last acknowledgement, or first message */
-
-    SpokeRetry retry;
-    guint refusals; /* AUTHENTICATION_FAILED, in a row */
-    SpokeCause last_error;
-    char *last_detail; /* owned */
-    gboolean is_receiving;
-
-    void (*stopped)(gpointer); /* NULL unless stopping */
-    gpointer stopped_data;
-    guint stopped_id; /* source */
-};
-
-/* Until policy/ chooses. */
-#define TRANSPORT "mqtt"
-
-/* How much later the wall clock's alarm for an attempt is than the boot clock's: it is there for
- * steps, not for drift. */
-#define WALL_SLACK_USEC (2 * G_USEC_PER_SEC)
 
 /* Of the time to stop, this part is left for saying goodbye, up to CLOSE_USEC. */
 #define STOP_CLOSE_SHARE 4
 
-static void attempt(SpokeConnection *connection);
-static void end(SpokeConnection *connection, SpokeCause cause, const char *detail);
+/* So many identities are asked in at a time, between which the main loop does other work: a token
+ * has to be signed for each. */
+#define ATTACH_BATCH 32
+
+static void attempt(SpokeConnection *self);
+static void end(SpokeConnection *self, SpokeCause cause, const char *detail);
 
 /* Time */
 
-static gint64
-now(SpokeConnection *connection, SpokeClockKind kind)
+gint64
+spoke_connection_now(SpokeConnection *self, SpokeClockKind kind)
 {
-    return spoke_deadlines_now(connection->deadlines, kind);
+    return spoke_deadlines_now(self->deadlines, kind);
+}
+
+void
+spoke_connection_expect(SpokeConnection *self, SpokeDue due, gint64 at_usec)
+{
+    gboolean is_wall = due == SPOKE_DUE_RENEW || due == SPOKE_DUE_RETRY_WALL;
+    Deadline row = is_wall ? DEADLINE_DUES_WALL : DEADLINE_DUES;
+
+    if (at_usec < spoke_deadlines_get(self->deadlines, row))
+        spoke_deadlines_set(self->deadlines, row, at_usec);
+}
+
+gboolean
+spoke_connection_is_waiting(SpokeConnection *self)
+{
+    return spoke_deadlines_get(self->deadlines, DEADLINE_ATTEMPT) != SPOKE_CLOCK_NEVER;
 }
 
 /* State */
 
-static void
-changed(SpokeConnection *connection)
+static SpokeAttachment *
+nth(SpokeConnection *self, guint index)
 {
-    connection->events->changed(connection->user_data);
+    return g_ptr_array_index(self->attachments, index);
 }
 
 static void
-set_error(SpokeConnection *connection, SpokeCause cause, const char *detail)
+changed(SpokeConnection *self)
+{
+    for (guint i = 0; i < self->attachments->len; i++)
+        spoke_attachment_tell_changed(nth(self, i));
+}
+
+static void
+set_error(SpokeConnection *self, SpokeCause cause, const char *detail)
 {
     char *copy = g_strdup(detail);
 
-    connection->last_error = cause;
-    g_free(connection->last_detail);
-    connection->last_detail = copy;
+    self->last_error = cause;
+    g_free(self->last_detail);
+    self->last_detail = copy;
 }
 
+/* Whether somebody is in, or may come in without waiting for a time of its own. */
 static gboolean
-is_attached(SpokeConnection *connection)
+is_anyone_here(SpokeConnection *self)
 {
-    return connection->attached_usec != 0;
+    for (guint i = 0; i < self->attachments->len; i++) {
+        if (nth(self, i)->place != SPOKE_PLACE_OUT ||
+            nth(self, i)->due_usec[SPOKE_DUE_RETRY] == SPOKE_CLOCK_NEVER)
+            return TRUE;
+    }
+    return FALSE;
 }
 
 /* The end of a connection */
@@ -131,175 +108,205 @@ is_attached(SpokeConnection *connection)
 static gboolean
 on_stopped(gpointer user_data)
 {
-    SpokeConnection *connection = user_data;
-    void (*stopped)(gpointer) = connection->stopped;
+    SpokeConnection *self = user_data;
+    void (*stopped)(gpointer) = self->stopped;
 
-    connection->stopped_id = 0;
-    connection->stopped = NULL;
-    stopped(connection->stopped_data);
+    self->stopped_id = 0;
+    self->stopped = NULL;
+    stopped(self->stopped_data);
     return G_SOURCE_REMOVE;
 }
 
 /* Stopping is over. From an idle source, so that it never comes from within stop(). */
 static void
-finish_stop(SpokeConnection *connection)
+finish_stop(SpokeConnection *self)
 {
-    spoke_deadlines_clear_all(connection->deadlines);
-    if (connection->stopped != NULL && connection->stopped_id == 0)
-        connection->stopped_id = g_idle_add_full(G_PRIORITY_DEFAULT, on_stopped, connection, NULL);
+    spoke_deadlines_clear_all(self->deadlines);
+    if (self->stopped != NULL && self->stopped_id == 0)
+        self->stopped_id = g_idle_add_full(G_PRIORITY_DEFAULT, on_stopped, self, NULL);
 }
 
 /* Returns: the cause to go by */
 static SpokeCause
-drop_transport(SpokeConnection *connection, SpokeCause cause)
+drop_transport(SpokeConnection *self, SpokeCause cause)
 {
-    gint64 lived_usec = 0;
+    SpokeCause common = cause;
+    gint64 now_usec = spoke_connection_now(self, SPOKE_CLOCK_BOOT);
 
-    if (is_attached(connection))
-        lived_usec = MAX(now(connection, SPOKE_CLOCK_BOOT) - connection->attached_usec, 1);
-    connection->attached_usec = 0; /* first: giving back may have the outbox wake us */
-    if (connection->flow != NULL)
-        cause = spoke_flow_end(connection->flow, cause, lived_usec);
-    if (lived_usec >= SPOKE_SUSPICION_LIVED_USEC)
-        spoke_retry_reset(&connection->retry);
-    if (connection->transport != NULL)
-        connection->module->free(g_steal_pointer(&connection->transport));
-    g_clear_pointer(&connection->token, spoke_secret_unref);
-    connection->token_expiry_usec = 0;
-    connection->connected_since_usec = 0;
-    connection->is_closing = FALSE;
-    connection->state = SPOKE_CONNECTION_OFFLINE;
-    spoke_deadlines_clear(connection->deadlines, DEADLINE_DRAIN);
-    spoke_deadlines_clear(connection->deadlines, DEADLINE_CLOSE);
-    spoke_deadlines_clear(connection->deadlines, DEADLINE_ACK);
-    spoke_deadlines_clear(connection->deadlines, DEADLINE_RENEW);
-    return cause;
+    if (self->attached_usec != 0 && now_usec - self->attached_usec >= SPOKE_SUSPICION_LIVED_USEC)
+        spoke_patience_reset(&self->patience);
+    self->attached_usec = 0;
+    self->is_open = FALSE;
+    g_clear_handle_id(&self->attach_id, g_source_remove);
+    for (guint i = 0; i < self->attachments->len; i++) {
+        SpokeCause own = spoke_attachment_leave(nth(self, i), cause);
+
+        if (self->attachments->len == 1)
+            common = own;
+    }
+    if (self->transport != NULL)
+        self->module->free(g_steal_pointer(&self->transport));
+    self->is_closing = FALSE;
+    self->state = SPOKE_CONNECTION_OFFLINE;
+    spoke_deadlines_clear(self->deadlines, DEADLINE_DRAIN);
+    spoke_deadlines_clear(self->deadlines, DEADLINE_CLOSE);
+    return common;
 }
 
 static void
-set_attempt(SpokeConnection *connection, gint64 delay_usec)
+set_attempt(SpokeConnection *self, gint64 delay_usec)
 {
-    spoke_deadlines_set_in(connection->deadlines, DEADLINE_ATTEMPT, delay_usec);
-    connection->next_attempt_usec = now(connection, SPOKE_CLOCK_WALL) + delay_usec;
+    spoke_deadlines_set_in(self->deadlines, DEADLINE_ATTEMPT, delay_usec);
+    self->next_attempt_usec = spoke_connection_now(self, SPOKE_CLOCK_WALL) + delay_usec;
 }
 
 static void
-wait_for_attempt(SpokeConnection *connection, gint64 delay_usec)
+fail(SpokeConnection *self, SpokeCause cause, const char *detail)
 {
-    set_attempt(connection, delay_usec);
-    spoke_deadlines_set_in(connection->deadlines, DEADLINE_ATTEMPT_WALL,
-                           delay_usec + WALL_SLACK_USEC);
-}
+    gint64 delay_usec = spoke_patience_next(&self->patience, cause, self->random());
 
-/* The first refusal may be the token's fault, so a fresh one is tried at once.
- * Source: iot-hub-protocol.md, 7.5. */
-static gint64
-choose_delay(SpokeConnection *connection, SpokeCause cause)
-{
-    connection->refusals =
-        cause == SPOKE_CAUSE_AUTHENTICATION_FAILED ? connection->refusals + 1 : 0;
-    if (connection->refusals == 1)
-        return 0;
-    return spoke_retry_next(&connection->retry, spoke_cause_get_pace(cause), connection->random());
-}
-
-static void
-fail(SpokeConnection *connection, SpokeCause cause, const char *detail)
-{
-    gint64 delay_usec = choose_delay(connection, cause);
-
-    connection->left_usec = 0;
-    set_error(connection, cause, detail);
+    self->left_usec = 0;
+    set_error(self, cause, detail);
     spoke_event_link_down(cause, detail != NULL ? detail : "", delay_usec);
-    wait_for_attempt(connection, delay_usec);
-    changed(connection);
+    set_attempt(self, delay_usec);
+    spoke_deadlines_set_in(self->deadlines, DEADLINE_ATTEMPT_WALL,
+                           delay_usec + SPOKE_CONNECTION_WALL_SLACK_USEC);
+    changed(self);
 }
 
 /* The transport has come to its end, by itself or by us. */
 static void
-end(SpokeConnection *connection, SpokeCause cause, const char *detail)
+end(SpokeConnection *self, SpokeCause cause, const char *detail)
 {
-    cause = drop_transport(connection, cause);
-    switch (connection->goal) {
-    case GOAL_STAY:
-        fail(connection, cause, detail);
+    cause = drop_transport(self, cause);
+    switch (self->goal) {
+    case SPOKE_GOAL_STAY:
+        fail(self, cause, detail);
         break;
-    case GOAL_RENEW:
-        if (connection->left_usec == 0) /* lost while it was drained */
-            connection->left_usec = now(connection, SPOKE_CLOCK_BOOT);
+    case SPOKE_GOAL_RENEW:
+        if (self->left_usec == 0) /* lost while it was drained */
+            self->left_usec = spoke_connection_now(self, SPOKE_CLOCK_BOOT);
         G_GNUC_FALLTHROUGH;
-    case GOAL_RETURN:
-        connection->goal = GOAL_STAY;
-        attempt(connection);
+    case SPOKE_GOAL_RETURN:
+        self->goal = SPOKE_GOAL_STAY;
+        attempt(self);
         break;
-    case GOAL_STOP:
-        finish_stop(connection);
-        changed(connection);
+    case SPOKE_GOAL_REST:
+        self->goal = SPOKE_GOAL_STAY;
+        if (is_anyone_here(self))
+            attempt(self);
+        else
+            changed(self);
+        break;
+    case SPOKE_GOAL_STOP:
+        finish_stop(self);
+        changed(self);
         break;
     }
 }
 
-static void
-close_transport(SpokeConnection *connection)
+void
+spoke_connection_give_up(SpokeConnection *self, SpokeCause cause, const char *detail)
 {
-    if (connection->is_closing)
+    end(self, cause, detail);
+}
+
+static void
+close_transport(SpokeConnection *self)
+{
+    if (self->is_closing)
         return;
-    connection->is_closing = TRUE;
-    if (connection->goal == GOAL_RENEW)
-        connection->left_usec = now(connection, SPOKE_CLOCK_BOOT);
-    spoke_deadlines_clear(connection->deadlines, DEADLINE_DRAIN);
-    spoke_deadlines_set_in(connection->deadlines, DEADLINE_CLOSE, SPOKE_CONNECTION_CLOSE_USEC);
-    connection->module->close(connection->transport); /* on_closed() follows */
+    self->is_closing = TRUE;
+    if (self->goal == SPOKE_GOAL_RENEW)
+        self->left_usec = spoke_connection_now(self, SPOKE_CLOCK_BOOT);
+    spoke_deadlines_clear(self->deadlines, DEADLINE_DRAIN);
+    spoke_deadlines_set_in(self->deadlines, DEADLINE_CLOSE, SPOKE_CONNECTION_CLOSE_USEC);
+    self->module->close(self->transport); /* on_closed() follows */
 }
 
-static gboolean
-is_drained(SpokeConnection *connection)
+void
+spoke_connection_look_drained(SpokeConnection *self)
 {
-    if (spoke_flow_get_sent(connection->flow) > 0 || spoke_flow_get_arrivals(connection->flow) > 0)
-        return FALSE;
-    return connection->goal != GOAL_STOP || spoke_flow_get_queued(connection->flow) == 0;
-}
-
-/* Sends what may be sent; and when nothing is awaited any more, goes on to what draining is for. */
-static void
-go_on(SpokeConnection *connection)
-{
-    if (!is_attached(connection) || connection->is_closing)
+    if (self->goal == SPOKE_GOAL_STAY || self->is_closing || self->transport == NULL)
         return;
-
-    guint n_sent = spoke_flow_get_sent(connection->flow);
-
-    if (connection->goal == GOAL_STAY || connection->goal == GOAL_STOP)
-        spoke_flow_feed(connection->flow);
-    if (n_sent == 0)
-        connection->progress_usec = now(connection, SPOKE_CLOCK_BOOT);
-    if (spoke_deadlines_get(connection->deadlines, DEADLINE_ACK) == SPOKE_CLOCK_NEVER &&
-        spoke_flow_get_sent(connection->flow) > 0)
-        spoke_deadlines_set_in(connection->deadlines, DEADLINE_ACK, SPOKE_CONNECTION_ACK_USEC);
-    if (connection->goal != GOAL_STAY && is_drained(connection))
-        close_transport(connection);
+    for (guint i = 0; i < self->attachments->len; i++) {
+        if (!spoke_attachment_is_drained(nth(self, i), self->goal == SPOKE_GOAL_STOP))
+            return;
+    }
+    close_transport(self);
 }
 
 static void
-drain(SpokeConnection *connection, Goal goal, gint64 drain_usec)
+drain(SpokeConnection *self, SpokeGoal goal, gint64 drain_usec)
 {
-    connection->goal = goal;
-    connection->state = SPOKE_CONNECTION_DRAINING;
-    spoke_deadlines_clear(connection->deadlines, DEADLINE_RENEW);
-    spoke_deadlines_set_in(connection->deadlines, DEADLINE_DRAIN, drain_usec);
-    go_on(connection);
-    changed(connection);
+    self->goal = goal;
+    self->state = SPOKE_CONNECTION_DRAINING;
+    spoke_deadlines_set_in(self->deadlines, DEADLINE_DRAIN, drain_usec);
+    for (guint i = 0; i < self->attachments->len; i++) {
+        spoke_attachment_clear_due(nth(self, i), SPOKE_DUE_RENEW);
+        spoke_attachment_wake(nth(self, i));
+    }
+    spoke_connection_look_drained(self);
+    changed(self);
+}
+
+void
+spoke_connection_renew(SpokeConnection *self)
+{
+    if (self->state == SPOKE_CONNECTION_CONNECTED)
+        drain(self, SPOKE_GOAL_RENEW, SPOKE_CONNECTION_DRAIN_USEC);
+}
+
+/* A connection that nobody can use is not kept. */
+static void
+rest_if_alone(SpokeConnection *self)
+{
+    if (self->goal != SPOKE_GOAL_STAY || !self->is_open || is_anyone_here(self))
+        return;
+    self->goal = SPOKE_GOAL_REST;
+    close_transport(self);
 }
 
 /* What the transport says */
 
+/* Those that do not wait, some at a time. */
+static gboolean
+attach_some(gpointer user_data)
+{
+    SpokeConnection *self = user_data;
+    guint n = 0;
+
+    for (guint i = 0; i < self->attachments->len; i++) {
+        SpokeAttachment *attachment = nth(self, i);
+
+        if (attachment->place != SPOKE_PLACE_OUT ||
+            attachment->due_usec[SPOKE_DUE_RETRY] != SPOKE_CLOCK_NEVER)
+            continue;
+        if (++n > ATTACH_BATCH)
+            return G_SOURCE_CONTINUE;
+        spoke_attachment_ask(attachment);
+    }
+    self->attach_id = 0;
+    rest_if_alone(self);
+    return G_SOURCE_REMOVE;
+}
+
+static void
+attach_all(SpokeConnection *self)
+{
+    if (self->attach_id == 0 && attach_some(self))
+        self->attach_id = g_idle_add_full(G_PRIORITY_DEFAULT, attach_some, self, NULL);
+}
+
 static void
 on_opened(gpointer user_data)
 {
-    SpokeConnection *connection = user_data;
-    g_autoptr(SpokeSecret) token = g_steal_pointer(&connection->token);
+    SpokeConnection *self = user_data;
 
-    connection->module->attach(connection->transport, connection->login.identity, token);
+    self->is_open = TRUE;
+    if (self->module->capabilities & SPOKE_CAPABILITY_MULTIPLEX)
+        set_error(self, SPOKE_CAUSE_NONE, NULL);
+    attach_all(self);
 }
 
 static void
@@ -310,82 +317,80 @@ on_closed(SpokeCause cause, const char *detail, gpointer user_data)
     end(user_data, cause, copy);
 }
 
-static void
-schedule_renewal(SpokeConnection *connection)
+static guint16
+get_port(SpokeConnection *self)
 {
-    gint64 wall_usec = now(connection, SPOKE_CLOCK_WALL);
-    gint64 delay_usec =
-        connection->token_expiry_usec != 0
-            ? spoke_credentials_renewal_delay(connection->login.credentials, wall_usec,
-                                              connection->token_expiry_usec, connection->random())
-            : -1;
-
-    if (delay_usec >= 0)
-        spoke_deadlines_set(connection->deadlines, DEADLINE_RENEW, wall_usec + delay_usec);
+    return self->options.port != 0 ? self->options.port : self->module->default_port;
 }
 
+/* The first is in. */
 static void
-log_attached(SpokeConnection *connection)
+note_login(SpokeConnection *self)
 {
-    if (connection->left_usec != 0)
-        spoke_event_token_renewed(connection->token_expiry_usec,
-                                  connection->attached_usec - connection->left_usec);
+    const SpokeAttachment *first = nth(self, 0);
+
+    self->attached_usec = spoke_connection_now(self, SPOKE_CLOCK_BOOT);
+    spoke_patience_note_login(&self->patience);
+    set_error(self, SPOKE_CAUSE_NONE, NULL);
+    self->state =
+        self->goal == SPOKE_GOAL_STAY ? SPOKE_CONNECTION_CONNECTED : SPOKE_CONNECTION_DRAINING;
+    if (self->left_usec != 0)
+        spoke_event_token_renewed(first->token_expiry_usec, self->attached_usec - self->left_usec);
     else
-        spoke_event_link_up(connection->module->name, connection->login.options.host,
-                            connection->login.options.port != 0 ? connection->login.options.port
-                                                                : connection->module->default_port,
-                            connection->attached_usec - connection->attempt_usec);
-    connection->left_usec = 0;
+        spoke_event_link_up(self->module->name, self->options.host, get_port(self),
+                            self->attached_usec - self->attempt_usec);
+    self->left_usec = 0;
 }
 
 static void
 on_attached(SpokeIdentity *identity, gpointer user_data)
 {
-    SpokeConnection *connection = user_data;
+    SpokeConnection *self = user_data;
+    SpokeAttachment *attachment = g_hash_table_lookup(self->by_identity, identity);
 
-    connection->attached_usec = now(connection, SPOKE_CLOCK_BOOT);
-    connection->connected_since_usec = now(connection, SPOKE_CLOCK_WALL);
-    connection->refusals = 0;
-    connection->state = SPOKE_CONNECTION_CONNECTED;
-    set_error(connection, SPOKE_CAUSE_NONE, NULL);
-    log_attached(connection);
-    spoke_flow_begin(connection->flow, connection->module, connection->transport,
-                     connection->login.identity);
-    /* Said in either case: the hub may remember a subscription from an earlier connection. */
-    connection->module->receive(connection->transport, connection->login.identity,
-                                connection->is_receiving);
-    if (connection->goal == GOAL_STAY)
-        schedule_renewal(connection);
-    else
-        connection->state = SPOKE_CONNECTION_DRAINING;
-    go_on(connection);
-    changed(connection);
+    if (attachment == NULL)
+        return; /* it has left meanwhile */
+    if (self->n_in == 0)
+        note_login(self);
+    spoke_attachment_note_attached(attachment);
 }
 
 static void
 on_detached(SpokeIdentity *identity, SpokeCause cause, const char *detail, gint64 wait_usec,
             gpointer user_data)
 {
-    on_closed(cause, detail, user_data); /* ours is the only identity */
+    SpokeConnection *self = user_data;
+    SpokeAttachment *attachment = g_hash_table_lookup(self->by_identity, identity);
+
+    if (attachment == NULL)
+        return;
+    spoke_attachment_note_detached(attachment, cause, detail, wait_usec);
+    if (self->n_in == 0 && self->state == SPOKE_CONNECTION_CONNECTED) {
+        self->state = SPOKE_CONNECTION_CONNECTING;
+        self->attempt_usec = spoke_connection_now(self, SPOKE_CLOCK_BOOT);
+    }
+    rest_if_alone(self);
+    spoke_connection_look_drained(self);
 }
 
 static void
 on_settled(SpokeIdentity *identity, const SpokeSettlement *settlements, guint n, gpointer user_data)
 {
-    SpokeConnection *connection = user_data;
+    SpokeConnection *self = user_data;
+    SpokeAttachment *attachment = g_hash_table_lookup(self->by_identity, identity);
 
-    connection->progress_usec = now(connection, SPOKE_CLOCK_BOOT);
-    spoke_flow_settled(connection->flow, settlements, n);
-    go_on(connection);
+    if (attachment != NULL)
+        spoke_attachment_note_settled(attachment, settlements, n);
 }
 
 static void
 on_arrived(SpokeIdentity *identity, SpokeMessage *message, gpointer token, gpointer user_data)
 {
-    SpokeConnection *connection = user_data;
-    guint64 number = spoke_flow_add_arrival(connection->flow, token);
+    SpokeConnection *self = user_data;
+    SpokeAttachment *attachment = g_hash_table_lookup(self->by_identity, identity);
 
-    connection->events->arrived(message, number, connection->user_data);
+    if (attachment != NULL)
+        spoke_attachment_note_arrived(attachment, message, token);
 }
 
 static const SpokeTransportEvents transport_events = {
@@ -401,83 +406,115 @@ static const SpokeTransportEvents transport_events = {
 
 /* No token can be made, and no certificate checked, before the clock is set. */
 static void
-wait_for_clock(SpokeConnection *connection)
+wait_for_clock(SpokeConnection *self)
 {
-    set_error(connection, SPOKE_CAUSE_CLOCK, NULL);
-    if (!connection->is_clock_unset)
+    set_error(self, SPOKE_CAUSE_CLOCK, NULL);
+    if (!self->is_clock_unset)
         spoke_event_clock_unset();
-    connection->is_clock_unset = TRUE;
-    spoke_deadlines_set(connection->deadlines, DEADLINE_ATTEMPT_WALL,
-                        SPOKE_CONNECTION_CLOCK_SANE_USEC);
-    changed(connection);
+    self->is_clock_unset = TRUE;
+    spoke_deadlines_set(self->deadlines, DEADLINE_ATTEMPT_WALL, SPOKE_CONNECTION_CLOCK_SANE_USEC);
+    changed(self);
 }
 
 static gboolean
-load_module(SpokeConnection *connection, GError **error)
+load_module(SpokeConnection *self, SpokeCause *ret_cause, GError **error)
 {
-    if (connection->module == NULL)
-        connection->module =
-            spoke_module_load(connection->login.options.transport_dir, TRANSPORT, error);
-    return connection->module != NULL;
+    *ret_cause = SPOKE_CAUSE_INTERNAL;
+    self->module = self->given != NULL ? self->given
+                                       : spoke_module_load(self->options.transport_dir,
+                                                           self->options.transport, error);
+    if (self->module == NULL)
+        return FALSE;
+    if (self->options.proxy == NULL || (self->module->capabilities & SPOKE_CAPABILITY_PROXY))
+        return TRUE;
+
+    *ret_cause = SPOKE_CAUSE_PROXY;
+    g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_FAILED,
+                "A proxy is configured, and the transport %s can't go through one",
+                self->module->name);
+    return FALSE;
+}
+
+static gboolean
+is_anyone_ready(SpokeConnection *self)
+{
+    for (guint i = 0; i < self->attachments->len; i++) {
+        if (spoke_attachment_is_ready(nth(self, i)))
+            return TRUE;
+    }
+    return FALSE;
 }
 
 static void
-open_transport(SpokeConnection *connection)
+open_transport(SpokeConnection *self)
 {
+    const SpokeProxySettings *settings = self->options.proxy;
+    const SpokeProxy proxy = {
+        .host = settings != NULL ? settings->host : NULL,
+        .port = settings != NULL ? settings->port : 0,
+        .user = settings != NULL ? settings->user : NULL,
+        .password = settings != NULL ? settings->password : NULL,
+    };
     const SpokeEndpoint endpoint = {
-        .host = connection->login.options.host,
-        .port = connection->login.options.port != 0 ? connection->login.options.port
-                                                    : connection->module->default_port,
-        .ca_file = connection->login.options.ca_file,
-        .keepalive_sec = connection->login.options.keepalive_sec,
-        .connect_timeout_sec = connection->login.options.connect_timeout_sec,
+        .host = self->options.host,
+        .port = get_port(self),
+        .ca_file = self->options.ca_file,
+        .certificate_file = self->options.certificate_file,
+        .key_file = self->options.key_file,
+        .proxy = settings != NULL ? &proxy : NULL,
+        .keepalive_sec = self->options.keepalive_sec,
+        .connect_timeout_sec = self->options.connect_timeout_sec,
         .product = "spoked/" SPOKE_VERSION,
     };
 
-    connection->state = SPOKE_CONNECTION_CONNECTING;
-    connection->transport = connection->module->create(&endpoint, &transport_events, connection);
-    connection->module->open(connection->transport);
-    changed(connection);
+    self->state = SPOKE_CONNECTION_CONNECTING;
+    self->transport = self->module->create(&endpoint, &transport_events, self);
+    self->module->open(self->transport);
+    changed(self);
 }
 
 static void
-attempt(SpokeConnection *connection)
+attempt(SpokeConnection *self)
 {
-    gint64 wall_usec = now(connection, SPOKE_CLOCK_WALL);
     g_autoptr(GError) error = NULL;
+    SpokeCause cause = SPOKE_CAUSE_NONE;
 
-    spoke_deadlines_clear(connection->deadlines, DEADLINE_ATTEMPT);
-    spoke_deadlines_clear(connection->deadlines, DEADLINE_ATTEMPT_WALL);
-    connection->attempt_usec = now(connection, SPOKE_CLOCK_BOOT);
-    if (wall_usec < SPOKE_CONNECTION_CLOCK_SANE_USEC) {
-        wait_for_clock(connection);
+    spoke_deadlines_clear(self->deadlines, DEADLINE_ATTEMPT);
+    spoke_deadlines_clear(self->deadlines, DEADLINE_ATTEMPT_WALL);
+    self->attempt_usec = spoke_connection_now(self, SPOKE_CLOCK_BOOT);
+    if (spoke_connection_now(self, SPOKE_CLOCK_WALL) < SPOKE_CONNECTION_CLOCK_SANE_USEC) {
+        wait_for_clock(self);
         return;
     }
-    connection->is_clock_unset = FALSE;
+    self->is_clock_unset = FALSE;
 
-    if (!load_module(connection, &error)) {
-        fail(connection, SPOKE_CAUSE_INTERNAL, error->message);
-        return;
-    }
-    connection->token =
-        spoke_credentials_make_token(connection->login.credentials, connection->login.identity,
-                                     wall_usec, &connection->token_expiry_usec, &error);
-    if (connection->token == NULL) {
-        fail(connection, SPOKE_CAUSE_CREDENTIALS, error->message);
-        return;
-    }
-    open_transport(connection);
+    if (!load_module(self, &cause, &error))
+        fail(self, cause, error->message);
+    else if (is_anyone_ready(self))
+        open_transport(self);
+    /* Else each waits for a time of its own. */
 }
 
 /* Not waiting any longer, for a reason that has nothing to do with the hub. */
 static void
 attempt_if_waiting(gpointer user_data)
 {
-    SpokeConnection *connection = user_data;
+    SpokeConnection *self = user_data;
 
-    if (connection->is_started && connection->goal == GOAL_STAY &&
-        connection->state == SPOKE_CONNECTION_OFFLINE)
-        attempt(connection);
+    if (self->is_started && self->goal == SPOKE_GOAL_STAY && self->attachments->len > 0 &&
+        self->state == SPOKE_CONNECTION_OFFLINE)
+        attempt(self);
+}
+
+void
+spoke_connection_bring_in(SpokeConnection *self, SpokeAttachment *attachment)
+{
+    if (self->is_open && !self->is_closing && self->goal == SPOKE_GOAL_STAY) {
+        if (attachment->place == SPOKE_PLACE_OUT)
+            spoke_attachment_ask(attachment);
+    } else if (!spoke_connection_is_waiting(self)) {
+        attempt_if_waiting(self);
+    }
 }
 
 /* Deadlines that have come */
@@ -494,27 +531,25 @@ stop_draining(gpointer user_data)
     close_transport(user_data);
 }
 
+/* Backwards: one that does what it has to may be the last to do so, and end the connection, but it
+ * removes nobody. */
 static void
-renew(gpointer user_data)
+run_dues(gpointer user_data)
 {
-    SpokeConnection *connection = user_data;
+    SpokeConnection *self = user_data;
 
-    if (connection->state == SPOKE_CONNECTION_CONNECTED)
-        drain(connection, GOAL_RENEW, SPOKE_CONNECTION_DRAIN_USEC);
-}
+    for (guint i = self->attachments->len; i > 0; i--)
+        spoke_attachment_run_dues(nth(self, i - 1));
+    for (guint i = 0; i < self->attachments->len; i++) {
+        gint64 boot_usec = spoke_attachment_get_due(nth(self, i), SPOKE_CLOCK_BOOT);
+        gint64 wall_usec = spoke_attachment_get_due(nth(self, i), SPOKE_CLOCK_WALL);
 
-static void
-check_progress(gpointer user_data)
-{
-    SpokeConnection *connection = user_data;
-    gint64 due_usec = connection->progress_usec + SPOKE_CONNECTION_ACK_USEC;
-
-    if (spoke_flow_get_sent(connection->flow) == 0)
-        return;
-    if (due_usec > now(connection, SPOKE_CLOCK_BOOT))
-        spoke_deadlines_set(connection->deadlines, DEADLINE_ACK, due_usec);
-    else
-        end(connection, SPOKE_CAUSE_KEEPALIVE, "the hub does not acknowledge what it is sent");
+        if (boot_usec < spoke_deadlines_get(self->deadlines, DEADLINE_DUES))
+            spoke_deadlines_set(self->deadlines, DEADLINE_DUES, boot_usec);
+        if (wall_usec < spoke_deadlines_get(self->deadlines, DEADLINE_DUES_WALL))
+            spoke_deadlines_set(self->deadlines, DEADLINE_DUES_WALL, wall_usec);
+    }
+    rest_if_alone(self);
 }
 
 static const SpokeDeadline deadline_rows[N_DEADLINES] = {
@@ -522,27 +557,26 @@ static const SpokeDeadline deadline_rows[N_DEADLINES] = {
     [DEADLINE_DRAIN] = {SPOKE_CLOCK_BOOT, stop_draining},
     [DEADLINE_CLOSE] = {SPOKE_CLOCK_BOOT, abandon},
     [DEADLINE_STOP] = {SPOKE_CLOCK_BOOT, abandon},
-    [DEADLINE_ACK] = {SPOKE_CLOCK_BOOT, check_progress},
-    [DEADLINE_RENEW] = {SPOKE_CLOCK_WALL, renew},
+    [DEADLINE_DUES] = {SPOKE_CLOCK_BOOT, run_dues},
+    [DEADLINE_DUES_WALL] = {SPOKE_CLOCK_WALL, run_dues},
     [DEADLINE_ATTEMPT_WALL] = {SPOKE_CLOCK_WALL, attempt_if_waiting},
 };
 
 /* The network */
 
 void
-spoke_connection_network_changed(SpokeConnection *connection, gboolean is_available)
+spoke_connection_network_changed(SpokeConnection *self, gboolean is_available)
 {
-    if (!is_available ||
-        spoke_deadlines_get(connection->deadlines, DEADLINE_ATTEMPT) == SPOKE_CLOCK_NEVER ||
-        spoke_cause_get_pace(connection->last_error) == SPOKE_PACE_SLOW)
+    if (!is_available || !spoke_connection_is_waiting(self) ||
+        spoke_cause_get_pace(self->last_error) == SPOKE_PACE_SLOW)
         return;
 
-    gint64 delay_usec = (gint64)(connection->random() * (double)SPOKE_CONNECTION_NETWORK_USEC);
+    gint64 delay_usec = (gint64)(self->random() * (double)SPOKE_CONNECTION_NETWORK_USEC);
 
-    if (now(connection, SPOKE_CLOCK_BOOT) + delay_usec <
-        spoke_deadlines_get(connection->deadlines, DEADLINE_ATTEMPT)) {
-        set_attempt(connection, delay_usec);
-        changed(connection);
+    if (spoke_connection_now(self, SPOKE_CLOCK_BOOT) + delay_usec <
+        spoke_deadlines_get(self->deadlines, DEADLINE_ATTEMPT)) {
+        set_attempt(self, delay_usec);
+        changed(self);
     }
 }
 
@@ -553,217 +587,168 @@ on_network_changed(GNetworkMonitor *monitor, gboolean is_available, gpointer use
 }
 
 static void
-watch_network(SpokeConnection *connection)
+watch_network(SpokeConnection *self)
 {
-    if (!connection->watches_network || connection->monitor != NULL)
+    if (!self->watches_network || self->monitor != NULL)
         return;
-    connection->monitor = g_object_ref(g_network_monitor_get_default());
-    connection->monitor_id = g_signal_connect(connection->monitor, "network-changed",
-                                              G_CALLBACK(on_network_changed), connection);
+    self->monitor = g_object_ref(g_network_monitor_get_default());
+    self->monitor_id =
+        g_signal_connect(self->monitor, "network-changed", G_CALLBACK(on_network_changed), self);
 }
 
 /* Public functions */
 
-const char *
-spoke_connection_state_to_string(SpokeConnectionState state)
-{
-    static const char *const names[] = {
-        [SPOKE_CONNECTION_OFFLINE] = "offline",
-        [SPOKE_CONNECTION_CONNECTING] = "connecting",
-        [SPOKE_CONNECTION_CONNECTED] = "connected",
-        [SPOKE_CONNECTION_DRAINING] = "draining",
-    };
-
-    g_return_val_if_fail((guint)state < G_N_ELEMENTS(names), "");
-    return names[state];
-}
-
 SpokeConnection *
-spoke_connection_new_from(const SpokeConnectionOptions *options, const SpokeConnectionParts *parts,
-                          const SpokeConnectionEvents *events, gpointer user_data)
+spoke_connection_new_from(const SpokeConnectionOptions *options, const SpokeConnectionParts *parts)
 {
-    SpokeConnection *connection = g_new0(SpokeConnection, 1);
+    SpokeConnection *self = g_new0(SpokeConnection, 1);
 
-    spoke_login_set_options(&connection->login, options);
-    connection->events = events;
-    connection->user_data = user_data;
-    connection->module = parts->module;
-    connection->deadlines =
-        spoke_deadlines_new(parts->clock, deadline_rows, N_DEADLINES, connection);
-    connection->random = parts->random;
-    connection->watches_network = parts->watches_network;
-    connection->is_receiving = TRUE;
-    return connection;
-}
-
-SpokeConnection *
-spoke_connection_new(const SpokeConnectionOptions *options, const SpokeConnectionEvents *events,
-                     gpointer user_data)
-{
-    g_autoptr(GError) error = NULL;
-    SpokeClock *clock = spoke_clock_new(&error);
-
-    if (clock == NULL) /* no descriptor at start-up: as hopeless as no memory */
-        g_error("%s", error->message);
-
-    const SpokeConnectionParts parts = {
-        .clock = clock,
-        .random = spoke_retry_random,
-        .watches_network = TRUE,
-    };
-
-    return spoke_connection_new_from(options, &parts, events, user_data);
+    spoke_connection_options_copy(&self->options, options);
+    self->attachments = g_ptr_array_new();
+    self->by_identity = g_hash_table_new(NULL, NULL);
+    self->given = parts->module;
+    self->deadlines = spoke_deadlines_new(parts->clock, deadline_rows, N_DEADLINES, self);
+    self->random = parts->random;
+    self->watches_network = parts->watches_network;
+    return self;
 }
 
 void
-spoke_connection_free(SpokeConnection *connection)
+spoke_connection_free(SpokeConnection *self)
 {
-    if (connection == NULL)
+    if (self == NULL)
         return;
 
-    if (connection->monitor != NULL)
-        g_clear_signal_handler(&connection->monitor_id, connection->monitor);
-    g_clear_object(&connection->monitor);
-    g_clear_handle_id(&connection->stopped_id, g_source_remove);
-    (void)drop_transport(connection, SPOKE_CAUSE_CLOSED);
-    spoke_flow_free(connection->flow);
-    spoke_deadlines_free(connection->deadlines);
-    spoke_login_clear(&connection->login);
-    g_free(connection->last_detail);
-    g_free(connection);
+    if (self->monitor != NULL)
+        g_clear_signal_handler(&self->monitor_id, self->monitor);
+    g_clear_object(&self->monitor);
+    g_clear_handle_id(&self->stopped_id, g_source_remove);
+    (void)drop_transport(self, SPOKE_CAUSE_CLOSED);
+    for (guint i = 0; i < self->attachments->len; i++)
+        nth(self, i)->connection = NULL;
+    g_ptr_array_unref(self->attachments);
+    g_hash_table_unref(self->by_identity);
+    spoke_deadlines_free(self->deadlines);
+    spoke_connection_options_clear(&self->options);
+    g_free(self->last_detail);
+    g_free(self);
 }
 
 void
-spoke_connection_set_identity(SpokeConnection *connection, SpokeIdentity *identity,
-                              SpokeCredentials *credentials, SpokeSpool *spool, SpokeOutbox *outbox)
+spoke_connection_add(SpokeConnection *self, SpokeAttachment *attachment)
 {
-    g_return_if_fail(connection->login.identity == NULL);
+    g_return_if_fail(attachment->connection == NULL);
 
-    spoke_login_set_identity(&connection->login, identity, credentials);
-    connection->flow = spoke_flow_new(spool, outbox);
+    attachment->connection = self;
+    spoke_attachment_clear_due(attachment, SPOKE_DUE_RETRY);
+    spoke_attachment_clear_due(attachment, SPOKE_DUE_RETRY_WALL);
+    g_ptr_array_add(self->attachments, attachment);
+    g_hash_table_insert(self->by_identity, attachment->identity, attachment);
+    if (!self->is_open)
+        spoke_connection_bring_in(self, attachment);
+    else if (!self->is_closing && self->goal == SPOKE_GOAL_STAY && self->attach_id == 0)
+        self->attach_id = g_idle_add_full(G_PRIORITY_DEFAULT, attach_some, self, NULL);
 }
 
 void
-spoke_connection_reconfigure(SpokeConnection *connection, const SpokeConnectionOptions *options,
-                             SpokeIdentity *identity, SpokeCredentials *credentials)
+spoke_connection_remove(SpokeConnection *self, SpokeAttachment *attachment)
 {
-    gboolean is_same = spoke_login_is_same(&connection->login, options, identity, credentials);
+    g_return_if_fail(attachment->connection == self);
 
-    spoke_login_set_options(&connection->login, options);
-    spoke_login_set_identity(&connection->login, identity, credentials);
-    if (connection->goal == GOAL_STOP)
+    gboolean is_last = self->attachments->len == 1;
+
+    if (is_last && self->goal != SPOKE_GOAL_STOP)
+        self->goal = SPOKE_GOAL_REST;
+    if (attachment->place != SPOKE_PLACE_OUT && !self->is_closing)
+        self->module->detach(self->transport, attachment->identity);
+    (void)spoke_attachment_leave(attachment, SPOKE_CAUSE_CLOSED);
+    g_ptr_array_remove(self->attachments, attachment);
+    g_hash_table_remove(self->by_identity, attachment->identity);
+    attachment->connection = NULL;
+    if (self->transport == NULL && self->goal == SPOKE_GOAL_REST)
+        self->goal = SPOKE_GOAL_STAY;
+    else if (is_last && self->transport != NULL)
+        close_transport(self);
+    else
+        spoke_connection_look_drained(self);
+}
+
+guint
+spoke_connection_get_n_attachments(SpokeConnection *self)
+{
+    return self->attachments->len;
+}
+
+const SpokeConnectionOptions *
+spoke_connection_get_options(SpokeConnection *self)
+{
+    return &self->options;
+}
+
+void
+spoke_connection_retry(SpokeConnection *self)
+{
+    if (self->goal != SPOKE_GOAL_STAY || self->state != SPOKE_CONNECTION_OFFLINE)
         return;
 
-    if (connection->state == SPOKE_CONNECTION_OFFLINE) {
-        spoke_retry_reset(&connection->retry);
-        attempt_if_waiting(connection);
-    } else if (is_same) {
+    spoke_patience_reset(&self->patience);
+    attempt_if_waiting(self);
+}
+
+void
+spoke_connection_set_options(SpokeConnection *self, const SpokeConnectionOptions *options)
+{
+    gboolean is_same = spoke_connection_options_equal(&self->options, options);
+
+    spoke_connection_options_copy(&self->options, options);
+    if (is_same || self->goal == SPOKE_GOAL_STOP)
         return;
-    } else if (connection->state == SPOKE_CONNECTION_CONNECTED) {
-        drain(connection, GOAL_RETURN, SPOKE_CONNECTION_DRAIN_USEC);
-    } else if (connection->state == SPOKE_CONNECTION_CONNECTING) {
-        (void)drop_transport(connection, SPOKE_CAUSE_CLOSED);
-        attempt(connection);
+
+    if (self->state == SPOKE_CONNECTION_CONNECTED) {
+        drain(self, SPOKE_GOAL_RETURN, SPOKE_CONNECTION_DRAIN_USEC);
+    } else if (self->state == SPOKE_CONNECTION_CONNECTING) {
+        (void)drop_transport(self, SPOKE_CAUSE_CLOSED);
+        attempt(self);
+    } else if (self->state == SPOKE_CONNECTION_OFFLINE) {
+        spoke_connection_retry(self);
     }
 }
 
 void
-spoke_connection_start(SpokeConnection *connection)
+spoke_connection_start(SpokeConnection *self)
 {
-    g_return_if_fail(connection->login.identity != NULL);
-
-    if (connection->is_started)
+    if (self->is_started)
         return;
-    connection->is_started = TRUE;
-    watch_network(connection);
-    attempt(connection);
+    self->is_started = TRUE;
+    watch_network(self);
+    attempt_if_waiting(self);
 }
 
 void
-spoke_connection_wake(SpokeConnection *connection)
-{
-    go_on(connection);
-}
-
-void
-spoke_connection_set_receiving(SpokeConnection *connection, gboolean on)
-{
-    if (connection->is_receiving == on)
-        return;
-    connection->is_receiving = on;
-    if (is_attached(connection) && !connection->is_closing)
-        connection->module->receive(connection->transport, connection->login.identity, on);
-}
-
-void
-spoke_connection_settle(SpokeConnection *connection, guint64 token, SpokeVerdict verdict)
-{
-    if (connection->flow != NULL && spoke_flow_settle_arrival(connection->flow, token, verdict))
-        go_on(connection);
-}
-
-void
-spoke_connection_stop(SpokeConnection *connection, gint64 timeout_usec, void (*done)(gpointer),
+spoke_connection_stop(SpokeConnection *self, gint64 timeout_usec, void (*done)(gpointer),
                       gpointer user_data)
 {
-    g_return_if_fail(connection->stopped == NULL);
+    g_return_if_fail(self->stopped == NULL);
 
     gint64 close_usec = MIN(timeout_usec / STOP_CLOSE_SHARE, SPOKE_CONNECTION_CLOSE_USEC);
+    gboolean is_idle = TRUE;
 
-    connection->stopped = done;
-    connection->stopped_data = user_data;
-    connection->goal = GOAL_STOP;
-    spoke_deadlines_clear(connection->deadlines, DEADLINE_ATTEMPT);
-    spoke_deadlines_clear(connection->deadlines, DEADLINE_ATTEMPT_WALL);
-    spoke_deadlines_set_in(connection->deadlines, DEADLINE_STOP, timeout_usec);
-    if (is_attached(connection))
-        drain(connection, GOAL_STOP, timeout_usec - close_usec);
-    else if (connection->transport == NULL || spoke_flow_get_queued(connection->flow) == 0)
-        abandon(connection);
+    self->stopped = done;
+    self->stopped_data = user_data;
+    self->goal = SPOKE_GOAL_STOP;
+    for (guint i = 0; i < self->attachments->len; i++)
+        is_idle = is_idle && spoke_flow_get_queued(nth(self, i)->flow) == 0;
+    spoke_deadlines_clear(self->deadlines, DEADLINE_ATTEMPT);
+    spoke_deadlines_clear(self->deadlines, DEADLINE_ATTEMPT_WALL);
+    spoke_deadlines_set_in(self->deadlines, DEADLINE_STOP, timeout_usec);
+    if (self->n_in > 0)
+        drain(self, SPOKE_GOAL_STOP, timeout_usec - close_usec);
+    else if (self->transport == NULL || is_idle)
+        abandon(self);
 }
 
 SpokeConnectionState
-spoke_connection_get_state(SpokeConnection *connection)
+spoke_connection_get_state(SpokeConnection *self)
 {
-    return connection->state;
-}
-
-const char *
-spoke_connection_get_transport(SpokeConnection *connection)
-{
-    return is_attached(connection) ? connection->module->name : "";
-}
-
-SpokeCapabilities
-spoke_connection_get_capabilities(SpokeConnection *connection)
-{
-    return is_attached(connection) ? connection->module->capabilities : 0;
-}
-
-SpokeCause
-spoke_connection_get_last_error(SpokeConnection *connection, const char **ret_detail)
-{
-    if (ret_detail != NULL)
-        *ret_detail = connection->last_detail != NULL ? connection->last_detail : "";
-    return connection->last_error;
-}
-
-gint64
-spoke_connection_get_connected_since(SpokeConnection *connection)
-{
-    return connection->connected_since_usec;
-}
-
-gint64
-spoke_connection_get_next_attempt(SpokeConnection *connection)
-{
-    if (spoke_deadlines_get(connection->deadlines, DEADLINE_ATTEMPT) == SPOKE_CLOCK_NEVER)
-        return 0;
-    return connection->next_attempt_usec;
-}
-
-gint64
-spoke_connection_get_token_expiry(SpokeConnection *connection)
-{
-    return is_attached(connection) ? connection->token_expiry_usec : 0;
+    return self->state;
 }

@@ -90,18 +90,16 @@ use_token(SpokeCredentials *credentials, gint64 now_usec, gint64 *ret_expiry_use
     return spoke_secret_ref(credentials->token);
 }
 
-SpokeSecret *
-spoke_credentials_make_token(SpokeCredentials *credentials, const SpokeIdentity *identity,
-                             gint64 now_usec, gint64 *ret_expiry_usec, GError **error)
+gboolean
+spoke_credentials_is_x509(SpokeCredentials *credentials)
 {
-    if (credentials->token != NULL)
-        return use_token(credentials, now_usec, ret_expiry_usec, error);
-    if (credentials->key == NULL) {
-        g_set_error_literal(error, SPOKE_ERROR, SPOKE_ERROR_INVALID_CONFIG,
-                            "x509=true is not supported yet; use a device with a SharedAccessKey");
-        return NULL;
-    }
+    return credentials->key == NULL && credentials->token == NULL;
+}
 
+static SpokeSecret *
+sign_token(SpokeCredentials *credentials, const SpokeIdentity *identity, gint64 now_usec,
+           gint64 *ret_expiry_usec, GError **error)
+{
     g_autofree char *resource = resource_of(identity);
     gint64 expiry_sec = now_usec / G_USEC_PER_SEC + credentials->lifetime_sec;
     SpokeSecret *token =
@@ -110,6 +108,45 @@ spoke_credentials_make_token(SpokeCredentials *credentials, const SpokeIdentity 
     if (token != NULL)
         *ret_expiry_usec = expiry_sec * G_USEC_PER_SEC;
     return token;
+}
+
+gboolean
+spoke_credentials_make_token(SpokeCredentials *credentials, const SpokeIdentity *identity,
+                             gint64 now_usec, SpokeSecret **ret_token, gint64 *ret_expiry_usec,
+                             GError **error)
+{
+    SpokeSecret *token = NULL;
+
+    if (spoke_credentials_is_x509(credentials)) {
+        *ret_token = NULL;
+        *ret_expiry_usec = 0;
+        return TRUE;
+    }
+
+    if (credentials->token != NULL)
+        token = use_token(credentials, now_usec, ret_expiry_usec, error);
+    else
+        token = sign_token(credentials, identity, now_usec, ret_expiry_usec, error);
+    if (token == NULL)
+        return FALSE;
+    *ret_token = token;
+    return TRUE;
+}
+
+/* Tokens for the same moment tell keys apart without showing them. */
+gboolean
+spoke_credentials_equal(SpokeCredentials *a, SpokeCredentials *b, const SpokeIdentity *identity)
+{
+    gint64 a_expiry_usec = 0, b_expiry_usec = 0;
+    g_autoptr(SpokeSecret) a_token = NULL;
+    g_autoptr(SpokeSecret) b_token = NULL;
+
+    if (spoke_credentials_is_x509(a) || spoke_credentials_is_x509(b))
+        return spoke_credentials_is_x509(a) == spoke_credentials_is_x509(b);
+    if (!spoke_credentials_make_token(a, identity, 0, &a_token, &a_expiry_usec, NULL) ||
+        !spoke_credentials_make_token(b, identity, 0, &b_token, &b_expiry_usec, NULL))
+        return FALSE;
+    return spoke_secret_equal(a_token, b_token);
 }
 
 gint64

@@ -16,17 +16,25 @@ SpokeCredentials *spoke_credentials_ref(SpokeCredentials *credentials);
 void spoke_credentials_unref(SpokeCredentials *credentials);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SpokeCredentials, spoke_credentials_unref)
 
+/* Whether the identity proves itself with a certificate: then there is no token. */
+gboolean spoke_credentials_is_x509(SpokeCredentials *credentials);
+
 /**
  * spoke_credentials_make_token:
  * @now_usec: wall clock
- * @ret_expiry_usec: (out): when the token ends, wall clock
+ * @ret_token: (out) (transfer full): a fresh token, or the ready-made one; NULL with X.509
+ * @ret_expiry_usec: (out): when the token ends, wall clock; 0 with X.509
  *
- * Returns: (transfer full) (nullable): a fresh token, or the ready-made one. Errors: INVALID_CONFIG
- * when a ready-made token has expired or the identity uses X.509 (not yet supported).
+ * Errors: INVALID_CONFIG when a ready-made token has expired.
  */
-SpokeSecret *spoke_credentials_make_token(SpokeCredentials *credentials,
-                                          const SpokeIdentity *identity, gint64 now_usec,
-                                          gint64 *ret_expiry_usec, GError **error);
+gboolean spoke_credentials_make_token(SpokeCredentials *credentials, const SpokeIdentity *identity,
+                                      gint64 now_usec, SpokeSecret **ret_token,
+                                      gint64 *ret_expiry_usec,
+                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Whether both prove @identity by the same means. */
+gboolean spoke_credentials_equal(SpokeCredentials *a, SpokeCredentials *b,
+                                 const SpokeIdentity *identity);
 
 /**
  * spoke_credentials_renewal_delay:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/device.h"
 
-#include "daemon/device-private.h"
+#include "daemon/certificate.h"
 #include "daemon/error.h"
 #include "daemon/events.h"
 
@@ -15,17 +15,17 @@ struct SpokeDevice {
     SpokeIdentity *identity;
     SpokeOutbox *outbox;
     SpokeDelivery *delivery;
-    SpokeConnection *connection; /* borrows the outbox */
-    char *transport_dir;
+    SpokeAttachment *attachment;     /* borrows the outbox */
+    const SpokeSurroundings *around; /* borrowed */
     guint64 queue_bytes_max;
+    gint64 certificate_expiry_usec; /* wall clock; 0: none */
+    char **users;                   /* decimal uids; NULL: all */
 
     SpokeDeviceEvents events;
     gpointer user_data;
 
     GQueue flushes; /* of Flush, owned */
     gboolean stopped;
-    void (*stop_done)(gpointer user_data);
-    gpointer stop_data;
 };
 
 /* Somebody who waits for the outbox to empty. How many there are is up to the bus: each is a call
@@ -42,6 +42,9 @@ typedef struct {
     SpokeDevice *device; /* borrowed, outlives us */
     guint64 token;
 } Arrival;
+
+/* How long before its end a certificate is complained about. */
+#define CERTIFICATE_WARNING_USEC (30 * 24 * 3600 * (gint64)G_USEC_PER_SEC)
 
 static void
 say_changed(SpokeDevice *self)
@@ -105,7 +108,7 @@ on_outbox_ready(gpointer user_data)
 {
     SpokeDevice *self = user_data;
 
-    spoke_connection_wake(self->connection);
+    spoke_attachment_wake(self->attachment);
 }
 
 static void
@@ -143,7 +146,7 @@ on_deliver(const char *owner, const SpokeDelivered *delivered, gpointer user_dat
 static void
 update_receiving(SpokeDevice *self)
 {
-    spoke_connection_set_receiving(self->connection,
+    spoke_attachment_set_receiving(self->attachment,
                                    self->identity->module_id == NULL &&
                                        spoke_delivery_get_pause(self->delivery) == SPOKE_PAUSE_NOT);
 }
@@ -171,7 +174,7 @@ static const SpokeDeliveryEvents delivery_events = {
 };
 
 static void
-on_connection_changed(gpointer user_data)
+on_attachment_changed(gpointer user_data)
 {
     say_changed(user_data);
 }
@@ -182,7 +185,7 @@ on_taken_over(const GError *error, gpointer user_data)
     g_autofree Arrival *arrival = user_data;
 
     /* Why not has been said by the spool, or shows as ReceivePaused. */
-    spoke_connection_settle(arrival->device->connection, arrival->token,
+    spoke_attachment_settle(arrival->device->attachment, arrival->token,
                             error == NULL ? SPOKE_VERDICT_ACCEPT : SPOKE_VERDICT_RELEASE);
 }
 
@@ -197,98 +200,95 @@ on_arrived(SpokeMessage *message, guint64 token, gpointer user_data)
     spoke_delivery_take_over(self->delivery, message, on_taken_over, arrival);
 }
 
-static const SpokeConnectionEvents connection_events = {
-    .changed = on_connection_changed,
+static const SpokeAttachmentEvents attachment_events = {
+    .changed = on_attachment_changed,
     .arrived = on_arrived,
 };
 
 /* Life */
 
-static SpokeConnectionOptions
-connection_options(SpokeDevice *self, const SpokeConfig *config)
+static guint16
+port_of(const SpokeConfig *config)
 {
-    const SpokeConnectionString *string = config->connection_string;
+    if (g_str_equal(config->transport, "mqtt"))
+        return config->mqtt_port;
+    if (g_str_equal(config->transport, "amqp"))
+        return config->amqp_port;
+    return config->https_port;
+}
+
+/* Its strings are @config's and @own's, or @certificate's. */
+static SpokeConnectionOptions
+connection_options(SpokeDevice *self, const SpokeConfig *config, const SpokeDeviceConfig *own,
+                   const SpokeCertificate *certificate)
+{
+    const SpokeConnectionString *string = own->connection_string;
+    const char *host =
+        string->gateway_host_name != NULL ? string->gateway_host_name : string->host_name;
 
     return (SpokeConnectionOptions){
-        .transport_dir = self->transport_dir,
-        .host = string->gateway_host_name != NULL ? string->gateway_host_name : string->host_name,
-        .port = config->mqtt_port,
+        .transport_dir = self->around->transport_dir,
+        .transport = config->transport,
+        .host = host,
+        .port = port_of(config),
         .ca_file = config->ca_file,
+        .certificate_file = own->certificate_file,
+        .key_file = own->key_file,
+        .certificate_digest = certificate != NULL ? certificate->digest : NULL,
+        .proxy = spoke_proxy_settings_apply_to(config->proxy, host) ? config->proxy : NULL,
         .keepalive_sec = config->keepalive_sec,
         .connect_timeout_sec = config->connect_timeout_sec,
+        .poll_interval_usec = config->poll_interval_usec,
     };
 }
 
 /* The queues go by who the messages are from and for, not by our name for it: a configuration that
- * is pointed at another hub or device finds them empty. Takes @clock over, also on error. */
+ * is pointed at another hub or device finds them empty. */
 static gboolean
-open_queues(SpokeDevice *self, SpokeSpool *spool, const SpokeConfig *config, SpokeClock *clock,
-            GError **error)
+open_queues(SpokeDevice *self, const SpokeConfig *config, GError **error)
 {
+    SpokeSpool *spool = self->around->spool;
     SpokeInbox *inbox = NULL;
 
     self->outbox =
         spoke_outbox_open(spool, self->identity->key, &config->outbox, &outbox_events, self, error);
     if (self->outbox != NULL)
         inbox = spoke_inbox_open(spool, self->identity->key, error);
-    if (inbox == NULL) {
-        clock->free(clock);
+    if (inbox == NULL)
         return FALSE;
-    }
-    self->delivery =
-        spoke_delivery_new(inbox, clock, &config->delivery, &delivery_events, self, error);
+    self->delivery = spoke_delivery_new(inbox, spoke_clock_share_view(self->around->clock),
+                                        &config->delivery, &delivery_events, self, error);
     return self->delivery != NULL;
 }
 
-static void
-make_connection(SpokeDevice *self, SpokeSpool *spool, const SpokeConfig *config,
-                const SpokeConnectionParts *parts)
-{
-    SpokeConnectionOptions options = connection_options(self, config);
-    g_autoptr(SpokeCredentials) credentials =
-        spoke_credentials_new(config->connection_string, config->token_lifetime_sec);
-
-    self->connection = parts != NULL
-                           ? spoke_connection_new_from(&options, parts, &connection_events, self)
-                           : spoke_connection_new(&options, &connection_events, self);
-    spoke_connection_set_identity(self->connection, self->identity, credentials, spool,
-                                  self->outbox);
-    update_receiving(self);
-}
-
 SpokeDevice *
-spoke_device_new_from(SpokeSpool *spool, const char *name, const SpokeConfig *config,
-                      const char *transport_dir, const SpokeConnectionParts *parts,
-                      SpokeClock *clock, GError **error)
+spoke_device_new(const SpokeSurroundings *around, const SpokeConfig *config,
+                 const SpokeDeviceConfig *own, GError **error)
 {
     g_autoptr(SpokeDevice) self = g_new0(SpokeDevice, 1);
-    const SpokeConnectionString *string = config->connection_string;
+    const SpokeConnectionString *string = own->connection_string;
+    g_autoptr(SpokeCredentials) credentials =
+        spoke_credentials_new(string, config->token_lifetime_sec);
 
-    self->name = g_strdup(name);
+    self->name = g_strdup(own->name);
     self->identity =
-        spoke_identity_new(name, string->host_name, string->device_id, string->module_id);
-    self->transport_dir = g_strdup(transport_dir);
+        spoke_identity_new(own->name, string->host_name, string->device_id, string->module_id);
+    self->around = around;
     self->queue_bytes_max = config->outbox.bytes_max;
-    if (!open_queues(self, spool, config, clock, error))
+    self->users = g_strdupv(own->users);
+    if (!open_queues(self, config, error))
         return NULL;
 
-    make_connection(self, spool, config, parts);
+    self->attachment = spoke_attachment_new(self->identity, credentials, around->spool,
+                                            self->outbox, &attachment_events, self);
+    if (spoke_delivery_get_pause(self->delivery) != SPOKE_PAUSE_NOT)
+        spoke_event_receive_paused(spoke_delivery_get_pause(self->delivery));
+    update_receiving(self);
     return g_steal_pointer(&self);
 }
 
-SpokeDevice *
-spoke_device_new(SpokeSpool *spool, const char *name, const SpokeConfig *config,
-                 const char *transport_dir, GError **error)
-{
-    SpokeClock *clock = spoke_clock_new(error);
-
-    if (clock == NULL)
-        return NULL;
-    return spoke_device_new_from(spool, name, config, transport_dir, NULL, clock, error);
-}
-
-/* Delivery first: what it was taking over is still settled at the connection. The connection next:
- * what is in flight goes back to the outbox. */
+/* Delivery first: what it was taking over is still settled at the hub. The attachment next: what is
+ * in flight goes back to the outbox. */
 void
 spoke_device_free(SpokeDevice *self)
 {
@@ -297,11 +297,11 @@ spoke_device_free(SpokeDevice *self)
 
     self->events = (SpokeDeviceEvents){NULL};
     g_clear_pointer(&self->delivery, spoke_delivery_free);
-    g_clear_pointer(&self->connection, spoke_connection_free);
+    g_clear_pointer(&self->attachment, spoke_attachment_free);
     answer_flushes(self);
     g_clear_pointer(&self->outbox, spoke_outbox_free);
     g_clear_pointer(&self->identity, spoke_identity_unref);
-    g_free(self->transport_dir);
+    g_strfreev(self->users);
     g_free(self->name);
     g_free(self);
 }
@@ -313,14 +313,41 @@ spoke_device_set_events(SpokeDevice *self, const SpokeDeviceEvents *events, gpoi
     self->user_data = user_data;
 }
 
-void
-spoke_device_start(SpokeDevice *self)
+/* A certificate that can't be read is the transport's to complain about when it connects. */
+static SpokeCertificate *
+read_certificate(SpokeDevice *self, const SpokeDeviceConfig *own)
 {
-    SpokePause pause = spoke_delivery_get_pause(self->delivery);
+    gint64 now_usec = g_get_real_time();
+    g_autoptr(SpokeCertificate) certificate =
+        own->certificate_file != NULL
+            ? spoke_certificate_read(own->certificate_file, own->key_file, NULL)
+            : NULL;
 
-    if (pause != SPOKE_PAUSE_NOT)
-        spoke_event_receive_paused(pause);
-    spoke_connection_start(self->connection);
+    self->certificate_expiry_usec = certificate != NULL ? certificate->expiry_usec : 0;
+    if (certificate != NULL && certificate->expiry_usec - now_usec < CERTIFICATE_WARNING_USEC)
+        spoke_event_certificate_expires(self->name, own->certificate_file, certificate->expiry_usec,
+                                        now_usec);
+    return g_steal_pointer(&certificate);
+}
+
+gboolean
+spoke_device_join(SpokeDevice *self, const SpokeConfig *config, const SpokeDeviceConfig *own,
+                  GError **error)
+{
+    g_autoptr(SpokeCertificate) certificate = read_certificate(self, own);
+    const SpokeConnectionOptions options = connection_options(self, config, own, certificate);
+    g_autoptr(GError) why = NULL;
+
+    if (spoke_lines_join(self->around->lines, self->attachment, &options,
+                         g_str_equal(self->name, SPOKE_DEVICE_SELF), own->owns_connection, &why))
+        return TRUE;
+    spoke_attachment_refuse(self->attachment,
+                            g_error_matches(why, SPOKE_ERROR, SPOKE_ERROR_NOT_SUPPORTED)
+                                ? SPOKE_CAUSE_UNSUPPORTED
+                                : SPOKE_CAUSE_INTERNAL,
+                            why->message);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
 }
 
 static gboolean
@@ -333,7 +360,6 @@ set_other_identity(const char *what, const char *old, const char *new, GError **
     return FALSE;
 }
 
-/* Host names know no case, ids do. */
 static gboolean
 check_same_identity(const SpokeIdentity *old, const SpokeConnectionString *new, GError **error)
 {
@@ -347,44 +373,37 @@ check_same_identity(const SpokeIdentity *old, const SpokeConnectionString *new, 
 }
 
 gboolean
-spoke_device_reconfigure(SpokeDevice *self, const SpokeConfig *config, GError **error)
+spoke_device_check(SpokeDevice *self, const SpokeDeviceConfig *own, GError **error)
 {
-    const SpokeConnectionString *string = config->connection_string;
-
-    if (!check_same_identity(self->identity, string, error))
-        return FALSE;
-
-    SpokeConnectionOptions options = connection_options(self, config);
-    g_autoptr(SpokeCredentials) credentials =
-        spoke_credentials_new(string, config->token_lifetime_sec);
-
-    self->queue_bytes_max = config->outbox.bytes_max;
-    spoke_outbox_set_options(self->outbox, &config->outbox);
-    spoke_delivery_set_options(self->delivery, &config->delivery);
-    spoke_connection_reconfigure(self->connection, &options, self->identity, credentials);
-    return TRUE;
-}
-
-static void
-on_connection_stopped(gpointer user_data)
-{
-    SpokeDevice *self = user_data;
-
-    answer_flushes(self);
-    self->stop_done(self->stop_data);
+    return check_same_identity(self->identity, own->connection_string, error);
 }
 
 void
-spoke_device_stop(SpokeDevice *self, gint64 timeout_usec, void (*done)(gpointer),
-                  gpointer user_data)
+spoke_device_reconfigure(SpokeDevice *self, const SpokeConfig *config, const SpokeDeviceConfig *own)
 {
-    g_return_if_fail(!self->stopped);
+    g_autoptr(SpokeCredentials) credentials =
+        spoke_credentials_new(own->connection_string, config->token_lifetime_sec);
 
+    self->queue_bytes_max = config->outbox.bytes_max;
+    g_strfreev(self->users);
+    self->users = g_strdupv(own->users);
+    spoke_outbox_set_options(self->outbox, &config->outbox);
+    spoke_delivery_set_options(self->delivery, &config->delivery);
+    (void)spoke_device_join(self, config, own, NULL); /* LastError has it */
+    spoke_attachment_set_credentials(self->attachment, credentials);
+}
+
+void
+spoke_device_stop(SpokeDevice *self)
+{
     self->stopped = TRUE;
-    self->stop_done = done;
-    self->stop_data = user_data;
     spoke_delivery_stop(self->delivery);
-    spoke_connection_stop(self->connection, timeout_usec, on_connection_stopped, self);
+}
+
+void
+spoke_device_stopped(SpokeDevice *self)
+{
+    answer_flushes(self);
 }
 
 gboolean
@@ -417,10 +436,10 @@ spoke_device_get_identity(SpokeDevice *self)
     return self->identity;
 }
 
-SpokeConnection *
-spoke_device_get_connection(SpokeDevice *self)
+SpokeAttachment *
+spoke_device_get_attachment(SpokeDevice *self)
 {
-    return self->connection;
+    return self->attachment;
 }
 
 SpokeDelivery *
@@ -439,4 +458,26 @@ guint64
 spoke_device_get_queue_bytes_max(SpokeDevice *self)
 {
     return self->queue_bytes_max;
+}
+
+gint64
+spoke_device_get_certificate_expiry(SpokeDevice *self)
+{
+    return self->certificate_expiry_usec;
+}
+
+gboolean
+spoke_device_is_restricted(SpokeDevice *self)
+{
+    return self->users != NULL;
+}
+
+gboolean
+spoke_device_allows(SpokeDevice *self, guint uid)
+{
+    char text[16];
+
+    g_snprintf(text, sizeof text, "%u", uid);
+    return uid == 0 || self->users == NULL ||
+           g_strv_contains((const char *const *)self->users, text);
 }

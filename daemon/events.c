@@ -26,6 +26,9 @@
 #define EVENT_DEAD_LETTER     "3b11681277234333a321299e4ac47e65"
 #define EVENT_RECEIVE_PAUSED  "5b84060a556a49f8b3a3f2243c279364"
 #define EVENT_CLOCK_UNSET     "8d105e2fe7f344af84ee3cdc851b58ca"
+#define EVENT_DEVICE_DOWN     "5d0e8a6b7c0f4c55b1d1fb1d2ab0a6f1"
+#define EVENT_DEVICE_UP       "e1f7a5d0c94c4d0a9ac0a0a4f3f9a2c7"
+#define EVENT_CERTIFICATE     "b7c3f0d86e3a4b0f8a55f9d0b0c1e4d2"
 
 static struct {
     SpokeCause cause; /* NONE: the link is up, or was never tried */
@@ -259,4 +262,50 @@ spoke_event_clock_unset(void)
 {
     spoke_log_entry(LOG_NOTICE, EVENT_CLOCK_UNSET,
                     "The clock is not set; connecting waits until it is", NULL);
+}
+
+void
+spoke_event_device_down(const char *name, const char *device_id, SpokeCause cause,
+                        const char *detail, gint64 retry_usec)
+{
+    const char *cause_name = spoke_cause_to_string(cause);
+    g_autofree char *wait_text = duration(retry_usec);
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    g_string_printf(text, "Device %s (%s) is not connected: %s", name, device_id, cause_name);
+    if (*detail != '\0')
+        g_string_append_printf(text, " (%s)", detail);
+    if (retry_usec >= 0)
+        g_string_append_printf(text, "; next attempt %s%s", retry_usec < 1000 ? "at once" : "in ",
+                               retry_usec < 1000 ? "" : wait_text);
+    g_string_append_printf(text, ". %s", spoke_cause_get_remedy(cause));
+    spoke_log_entry(LOG_WARNING, EVENT_DEVICE_DOWN, text->str, "SPOKE_NAME", name, "SPOKE_DEVICE",
+                    device_id, "SPOKE_CAUSE", cause_name, "SPOKE_DETAIL", detail, NULL);
+}
+
+void
+spoke_event_device_up(const char *name, const char *device_id)
+{
+    g_autofree char *text = g_strdup_printf("Device %s (%s) is connected again", name, device_id);
+
+    spoke_log_entry(LOG_INFO, EVENT_DEVICE_UP, text, "SPOKE_NAME", name, "SPOKE_DEVICE", device_id,
+                    NULL);
+}
+
+void
+spoke_event_certificate_expires(const char *name, const char *file, gint64 expiry_usec,
+                                gint64 now_usec)
+{
+    g_autoptr(GDateTime) end = g_date_time_new_from_unix_utc(expiry_usec / G_USEC_PER_SEC);
+    g_autofree char *end_text =
+        end != NULL ? g_date_time_format(end, "%Y-%m-%d") : g_strdup("some day");
+    g_autofree char *expiry = number((guint64)MAX(expiry_usec, 0));
+    gboolean is_over = expiry_usec <= now_usec;
+    g_autofree char *text =
+        g_strdup_printf("The certificate of device %s (%s) %s on %s. Put a new one in its place; "
+                        "the daemon takes it up by itself.",
+                        name, file, is_over ? "ended" : "ends", end_text);
+
+    spoke_log_entry(is_over ? LOG_ERR : LOG_WARNING, EVENT_CERTIFICATE, text, "SPOKE_NAME", name,
+                    "SPOKE_PATH", file, "SPOKE_EXPIRY_USEC", expiry, NULL);
 }

@@ -29,3 +29,11 @@ void spoke_event_rejected(guint64 id, const char *app, gsize bytes, const char *
 void spoke_event_dead_letter(guint64 id, const char *reason, guint delivery_count);
 void spoke_event_receive_paused(SpokePause pause);
 void spoke_event_clock_unset(void);
+/* One identity of several on a connection is refused alone, or can't be carried by the transport;
+ * and it is back. Once each. @retry_usec: -1 for never */
+void spoke_event_device_down(const char *name, const char *device_id, SpokeCause cause,
+                             const char *detail, gint64 retry_usec);
+void spoke_event_device_up(const char *name, const char *device_id);
+/* A client certificate is about to end, or has. Times by the wall clock. */
+void spoke_event_certificate_expires(const char *name, const char *file, gint64 expiry_usec,
+                                     gint64 now_usec);

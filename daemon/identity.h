@@ -22,5 +22,8 @@ SpokeIdentity *spoke_identity_ref(SpokeIdentity *identity);
 void spoke_identity_unref(SpokeIdentity *identity);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SpokeIdentity, spoke_identity_unref)
 
+/* The name of the machine's own. */
+#define SPOKE_DEVICE_SELF "self"
+
 /* Whether @id is a legal device or module id. Source: iot-hub-protocol.md, 1.1. */
 gboolean spoke_identity_is_valid_id(const char *id);

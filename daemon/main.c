@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/config.h"
-#include "daemon/device.h"
+#include "daemon/devices.h"
 #include "daemon/error.h"
 #include "daemon/events.h"
 #include "daemon/lock.h"
@@ -25,7 +25,7 @@
 
 /*
  * spoked: puts the parts together in the order they need each other (log, configuration, spool,
- * device, bus), runs the main loop, and takes them apart in the reverse order. What it does beyond
+ * devices, bus), runs the main loop, and takes them apart in the reverse order. What it does beyond
  * that is to talk to the service manager.
  *
  * It ends by SIGTERM or SIGINT, draining first (a second signal cuts that short), or when the bus
@@ -56,7 +56,7 @@ typedef struct {
     int lock_fd;
     SpokeConfig *config; /* owned, as is all below */
     SpokeSpool *spool;
-    SpokeDevice *device;
+    SpokeDevices *devices;
     sd_bus *bus;
     GSource *bus_source;
     SpokeManagerBus *manager;
@@ -146,15 +146,16 @@ complete_arguments(Arguments *arguments)
 static char *
 describe(Daemon *self)
 {
-    SpokeConnection *connection = spoke_device_get_connection(self->device);
-    const char *hub = spoke_device_get_identity(self->device)->hub;
+    SpokeDevice *main_device = spoke_devices_get_nth(self->devices, 0);
+    SpokeAttachment *attachment = spoke_device_get_attachment(main_device);
+    const char *hub = spoke_device_get_identity(main_device)->hub;
     const char *detail = NULL;
-    SpokeCause cause = spoke_connection_get_last_error(connection, &detail);
+    SpokeCause cause = spoke_attachment_get_last_error(attachment, &detail);
 
-    switch (spoke_connection_get_state(connection)) {
+    switch (spoke_attachment_get_state(attachment)) {
     case SPOKE_CONNECTION_CONNECTED:
         return g_strdup_printf("Connected to %s over %s", hub,
-                               spoke_connection_get_transport(connection));
+                               spoke_attachment_get_transport(attachment));
     case SPOKE_CONNECTION_CONNECTING:
         return g_strdup_printf("Connecting to %s", hub);
     case SPOKE_CONNECTION_DRAINING:
@@ -211,8 +212,8 @@ stop(Daemon *self, int exit_status)
 
     self->is_stopping = TRUE;
     (void)sd_notifyf(0, "STOPPING=1\nSTATUS=Stopping, %" G_GUINT64_FORMAT " messages are queued",
-                     spoke_outbox_get_messages(spoke_device_get_outbox(self->device)));
-    spoke_device_stop(self->device, self->config->shutdown_timeout_usec, on_stopped, self);
+                     spoke_devices_get_queued(self->devices));
+    spoke_devices_stop(self->devices, self->config->shutdown_timeout_usec, on_stopped, self);
 }
 
 static gboolean
@@ -253,7 +254,10 @@ on_spool_failed(const char *text, gpointer user_data)
 static void
 on_stranger(const char *identity, guint64 queued, guint64 received, gpointer user_data)
 {
-    spoke_event_strangers(identity, queued, received);
+    Daemon *self = user_data;
+
+    if (!spoke_devices_serve(self->devices, identity))
+        spoke_event_strangers(identity, queued, received);
 }
 
 static const SpokeSpoolEvents spool_events = {
@@ -267,7 +271,7 @@ take_config(Daemon *self, GError **error)
 {
     g_autoptr(SpokeConfig) config = spoke_config_load(self->arguments.config_path, error);
 
-    if (config == NULL || !spoke_device_reconfigure(self->device, config, error))
+    if (config == NULL || !spoke_devices_reconfigure(self->devices, config, error))
         return FALSE;
     spoke_log_setup(config->debug);
     spoke_spool_set_flush_window(self->spool, config->flush_window_usec);
@@ -338,11 +342,9 @@ open_state(Daemon *self, int *ret_status, GError **error)
     self->spool = spoke_spool_open(&options, error);
     if (self->spool == NULL)
         return FALSE;
-    self->device =
-        spoke_device_new(self->spool, "self", self->config, self->arguments.transport_dir, error);
-    return self->device != NULL &&
-           spoke_strangers_find(self->spool, spoke_device_get_identity(self->device)->key,
-                                on_stranger, NULL, error);
+    self->devices =
+        spoke_devices_new(self->spool, self->config, self->arguments.transport_dir, error);
+    return self->devices != NULL && spoke_strangers_find(self->spool, on_stranger, self, error);
 }
 
 static int
@@ -363,8 +365,8 @@ open_bus(Daemon *self, GError **error)
                     g_strerror(-r));
         return FALSE;
     }
-    self->manager = spoke_manager_bus_new(self->bus, &manager_events, self, error);
-    if (self->manager == NULL || !spoke_manager_bus_add_device(self->manager, self->device, error))
+    self->manager = spoke_manager_bus_new(self->bus, self->devices, &manager_events, self, error);
+    if (self->manager == NULL)
         return FALSE;
 
     r = sd_bus_request_name(self->bus, SPOKE_BUS_NAME, 0);
@@ -392,10 +394,11 @@ attach_sources(Daemon *self)
 static void
 run(Daemon *self)
 {
-    const SpokeIdentity *identity = spoke_device_get_identity(self->device);
+    const SpokeIdentity *identity =
+        spoke_device_get_identity(spoke_devices_get_nth(self->devices, 0));
 
     attach_sources(self);
-    spoke_device_start(self->device);
+    spoke_devices_start(self->devices);
     spoke_event_started(SPOKE_VERSION, identity->hub, identity->device_id);
     tell_status(self, "READY=1");
     (void)malloc_trim(0);
@@ -403,7 +406,7 @@ run(Daemon *self)
     g_main_loop_run(self->loop);
 }
 
-/* Also what was half built. The device goes first: it answers the calls that wait for it. The bus
+/* Also what was half built. The devices go first: they answer the calls that wait for them. The bus
  * goes last, so that callers hear it and nobody takes the name while the spool is being written. */
 static void
 take_apart(Daemon *self)
@@ -415,7 +418,7 @@ take_apart(Daemon *self)
     if (self->bus_source != NULL)
         g_source_destroy(self->bus_source);
     g_clear_pointer(&self->bus_source, g_source_unref);
-    g_clear_pointer(&self->device, spoke_device_free);
+    g_clear_pointer(&self->devices, spoke_devices_free);
     g_clear_pointer(&self->manager, spoke_manager_bus_free);
     g_clear_pointer(&self->spool, spoke_spool_free);
     g_clear_pointer(&self->bus, sd_bus_flush_close_unref);
@@ -442,7 +445,7 @@ serve(Daemon *self)
         spoke_event_failed(error->message);
     } else {
         run(self);
-        queued = spoke_outbox_get_messages(spoke_device_get_outbox(self->device));
+        queued = spoke_devices_get_queued(self->devices);
         status = self->exit_status;
     }
 

@@ -4,8 +4,6 @@
 #include "daemon/spool-private.h"
 #include "daemon/store-inbox.h"
 
-#include <string.h>
-
 /*
  * The store keeps a tally of what an identity has to send; its inbox is small enough to be counted.
  * The writer's thread, which owns the store, makes a list; the main loop tells of it.
@@ -18,8 +16,7 @@ typedef struct {
 
 typedef struct {
     SpokeSpoolOp op;
-    const char *served; /* borrowed */
-    GArray *strangers;  /* owned, of Stranger */
+    GArray *strangers; /* owned, of Stranger */
 } Search;
 
 static void
@@ -40,8 +37,6 @@ search_run(SpokeSpoolOp *op, SpokeStore *store, GError **error)
         guint64 received = 0;
         guint64 queued = 0;
 
-        if (strcmp(identity->name, search->served) == 0)
-            continue;
         if (!spoke_store_count_inbox(store, identity->key, &received, error))
             return FALSE;
         for (guint lane = 0; lane < SPOKE_N_LANES; lane++)
@@ -57,11 +52,11 @@ search_run(SpokeSpoolOp *op, SpokeStore *store, GError **error)
 static const SpokeSpoolOpClass search_class = {.need = SPOKE_SPOOL_READS, .run = search_run};
 
 gboolean
-spoke_strangers_find(SpokeSpool *spool, const char *served, SpokeStrangerFunc stranger,
-                     gpointer user_data, GError **error)
+spoke_strangers_find(SpokeSpool *spool, SpokeStrangerFunc stranger, gpointer user_data,
+                     GError **error)
 {
     g_autoptr(GArray) strangers = g_array_new(FALSE, FALSE, sizeof(Stranger));
-    Search search = {.op.class = &search_class, .served = served, .strangers = strangers};
+    Search search = {.op.class = &search_class, .strangers = strangers};
 
     g_array_set_clear_func(strangers, stranger_clear);
     if (!spoke_spool_call(spool, &search.op, error))

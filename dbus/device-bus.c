@@ -43,6 +43,8 @@ static const sd_bus_vtable device_vtable[] = {
                             spoke_device_method_abandon, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("Reject", SD_BUS_ARGS("s", id), SD_BUS_NO_RESULT,
                             spoke_device_method_reject, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("CheckNow", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT,
+                            spoke_device_method_check_now, SD_BUS_VTABLE_UNPRIVILEGED),
 
     SD_BUS_SIGNAL_WITH_ARGS("Settled", SD_BUS_ARGS("t", id, "s", outcome, "s", detail), 0),
     SD_BUS_SIGNAL_WITH_ARGS("MessageReceived",
@@ -56,9 +58,9 @@ static const sd_bus_vtable device_vtable[] = {
 #define COUNTING(name, type) SD_BUS_PROPERTY(name, type, spoke_device_get_property, 0, 0)
 
     CONSTANT("Name", "s"),
-    EMITTING("DeviceId", "s"),
-    EMITTING("ModuleId", "s"),
-    EMITTING("Hub", "s"),
+    CONSTANT("DeviceId", "s"),
+    CONSTANT("ModuleId", "s"),
+    CONSTANT("Hub", "s"),
     EMITTING("State", "s"),
     EMITTING("Transport", "s"),
     EMITTING("Capabilities", "as"),
@@ -66,6 +68,7 @@ static const sd_bus_vtable device_vtable[] = {
     EMITTING("ConnectedSince", "t"),
     EMITTING("NextAttempt", "t"),
     EMITTING("TokenExpiry", "t"),
+    EMITTING("CertificateExpiry", "t"),
     EMITTING("ReceivePaused", "b"),
     COUNTING("QueuedMessages", "t"),
     COUNTING("QueuedBytes", "t"),
@@ -86,7 +89,7 @@ tell_changes(gpointer user_data)
 
     self->idle_id = 0;
     if (spoke_device_tell_changes(self))
-        self->changed(self->changed_data);
+        self->tree->changed(self->device, self->tree->changed_data);
     return G_SOURCE_REMOVE;
 }
 
@@ -120,114 +123,122 @@ static const SpokeDeviceEvents device_events = {
     .deliver = on_deliver,
 };
 
-/* Both together are half of what dbus-daemon lets us have unread. A program that was stopped for a
- * moment should not miss what became of its messages: it may be asleep for 65536 of them. */
-static const SpokeListenerLimits message_limits = {1024 * 1024, 32 * 1024 * 1024};
-static const SpokeListenerLimits settled_limits = {16 * 1024 * 1024, 32 * 1024 * 1024};
+typedef struct {
+    SpokeDeviceBus *device_bus; /* one reference */
+    SpokeCallFunc act;
+    gpointer request; /* owned */
+    GDestroyNotify free_request;
+} Request;
 
 static void
-on_sender_pace_changed(const char *name, gboolean is_slow, gpointer user_data)
+request_free(gpointer data)
 {
-    if (is_slow)
-        g_message("%s does not read what became of its messages; it is told no more until it does",
-                  name);
-    else
-        g_message("%s reads again what becomes of its messages", name);
+    Request *request = data;
+
+    if (request->free_request != NULL)
+        request->free_request(request->request);
+    spoke_device_bus_unref(request->device_bus);
+    g_free(request);
+}
+
+static gboolean
+check_access(SpokeDeviceBus *self, SpokeCaller *caller, GError **error)
+{
+    uid_t uid;
+
+    if (self->device == NULL) {
+        g_set_error_literal(error, SPOKE_ERROR, SPOKE_ERROR_NO_SUCH_DEVICE,
+                            "The device has been removed");
+        return FALSE;
+    }
+    if (!spoke_device_is_restricted(self->device))
+        return TRUE;
+    if (spoke_caller_get_uid(caller, &uid) && spoke_device_allows(self->device, uid))
+        return TRUE;
+
+    g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_NOT_PERMITTED,
+                "Users= of the device %s in the configuration does not name this user",
+                spoke_device_get_name(self->device));
+    return FALSE;
 }
 
 static void
-on_pace_changed(const char *name, gboolean is_slow, gpointer user_data)
+act_if_allowed(SpokeCall *call, gpointer object, gpointer data)
 {
-    SpokeDeviceBus *self = user_data;
+    Request *request = data;
+    g_autoptr(GError) error = NULL;
 
-    if (is_slow)
-        g_message("%s does not read the messages it is sent; it gets no more until it does", name);
+    if (check_access(object, spoke_call_get_caller(call), &error))
+        request->act(call, object, request->request);
     else
-        g_message("%s reads the messages it is sent again", name);
-    spoke_delivery_set_slow(spoke_device_get_delivery(self->device), name, is_slow);
+        spoke_call_fail(call, error);
 }
 
-static int
-serve(SpokeDeviceBus *self)
+void
+spoke_device_bus_start(SpokeDeviceBus *self, SpokeCall *call, SpokeCallFunc act, gpointer request,
+                       GDestroyNotify free_request)
 {
-    g_autofree char *bus_id = NULL;
-    sd_id128_t id;
-    char *path = NULL;
+    Request *wrapped = g_new0(Request, 1);
 
-    int r = sd_bus_get_bus_id(self->bus, &id);
-    if (r < 0)
-        return r;
-    self->bus_id = g_strdup_printf(SD_ID128_FORMAT_STR, SD_ID128_FORMAT_VAL(id));
-    self->reader = spoke_message_reader_new(self->bus_id);
-    self->listeners = spoke_listeners_new(self->bus, &message_limits, on_pace_changed, self);
-    self->senders = spoke_listeners_new(self->bus, &settled_limits, on_sender_pace_changed, self);
-
-    r = sd_bus_path_encode(SPOKE_BUS_DEVICE_PREFIX, spoke_device_get_name(self->device), &path);
-    if (r < 0)
-        return r;
-    self->path = g_strdup(path);
-    free(path);
-    return sd_bus_add_object_vtable(self->bus, &self->slot, self->path, SPOKE_DEVICE_INTERFACE,
-                                    device_vtable, self);
+    wrapped->device_bus = spoke_device_bus_ref(self);
+    wrapped->act = act;
+    wrapped->request = request;
+    wrapped->free_request = free_request;
+    spoke_call_start(call, act_if_allowed, self, wrapped, request_free);
 }
 
 SpokeDeviceBus *
-spoke_device_bus_new(sd_bus *bus, SpokeCallers *callers, SpokeDevice *device,
-                     void (*changed)(gpointer), gpointer user_data, GError **error)
+spoke_device_bus_new(SpokeDeviceTree *tree, SpokeDevice *device, GError **error)
 {
-    g_autoptr(SpokeDeviceBus) self = g_new0(SpokeDeviceBus, 1);
+    SpokeDeviceBus *self;
+    char *path = NULL;
 
-    self->bus = sd_bus_ref(bus);
-    self->callers = callers;
-    self->device = device;
-    self->changed = changed;
-    self->changed_data = user_data;
-    int r = serve(self);
+    int r = sd_bus_path_encode(SPOKE_BUS_DEVICE_PREFIX, spoke_device_get_name(device), &path);
     if (r < 0) {
         g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_FAILED, "Device %s can't be put on the bus: %s",
                     spoke_device_get_name(device), g_strerror(-r));
         return NULL;
     }
+    self = g_new0(SpokeDeviceBus, 1);
+    self->ref_count = 1;
+    self->tree = tree;
+    self->device = device;
+    self->path = g_strdup(path);
+    free(path);
     spoke_device_snapshot_take(device, &self->told);
     spoke_device_set_events(device, &device_events, self);
-    return g_steal_pointer(&self);
+    return self;
+}
+
+SpokeDeviceBus *
+spoke_device_bus_ref(SpokeDeviceBus *self)
+{
+    self->ref_count++;
+    return self;
 }
 
 void
-spoke_device_bus_free(SpokeDeviceBus *device_bus)
+spoke_device_bus_unref(SpokeDeviceBus *self)
 {
-    if (device_bus == NULL)
+    if (self == NULL || --self->ref_count > 0)
         return;
-    g_clear_handle_id(&device_bus->idle_id, g_source_remove);
-    sd_bus_slot_unref(device_bus->slot);
-    spoke_device_snapshot_clear(&device_bus->told);
-    g_clear_pointer(&device_bus->reader, spoke_message_reader_free);
-    g_clear_pointer(&device_bus->listeners, spoke_listeners_free);
-    g_clear_pointer(&device_bus->senders, spoke_listeners_free);
-    g_free(device_bus->path);
-    g_free(device_bus->bus_id);
-    sd_bus_unref(device_bus->bus);
-    g_free(device_bus);
+
+    g_clear_handle_id(&self->idle_id, g_source_remove);
+    g_free(self->path);
+    g_free(self);
+}
+
+void
+spoke_device_bus_forget(SpokeDeviceBus *self)
+{
+    g_clear_handle_id(&self->idle_id, g_source_remove);
+    self->device = NULL;
 }
 
 const char *
-spoke_device_bus_get_path(SpokeDeviceBus *device_bus)
+spoke_device_bus_get_path(SpokeDeviceBus *self)
 {
-    return device_bus->path;
-}
-
-SpokeDevice *
-spoke_device_bus_get_device(SpokeDeviceBus *device_bus)
-{
-    return device_bus->device;
-}
-
-void
-spoke_device_bus_drop_owner(SpokeDeviceBus *device_bus, const char *name)
-{
-    spoke_listeners_drop(device_bus->listeners, name);
-    spoke_listeners_drop(device_bus->senders, name);
-    spoke_delivery_drop_owner(spoke_device_get_delivery(device_bus->device), name);
+    return self->path;
 }
 
 const sd_bus_vtable *

@@ -24,7 +24,7 @@ static const struct {
     {SPOKE_CAPABILITY_MULTIPLEX, "multiplex"},
 };
 
-#define N_EMITTING 11
+#define N_EMITTING 9
 
 static int
 write_string(sd_bus_message *reply, const char *value)
@@ -65,23 +65,23 @@ write_hub(SpokeDevice *device, sd_bus_message *reply)
 static int
 write_state(SpokeDevice *device, sd_bus_message *reply)
 {
-    SpokeConnection *connection = spoke_device_get_connection(device);
+    SpokeAttachment *attachment = spoke_device_get_attachment(device);
 
     return write_string(reply,
-                        spoke_connection_state_to_string(spoke_connection_get_state(connection)));
+                        spoke_connection_state_to_string(spoke_attachment_get_state(attachment)));
 }
 
 static int
 write_transport(SpokeDevice *device, sd_bus_message *reply)
 {
-    return write_string(reply, spoke_connection_get_transport(spoke_device_get_connection(device)));
+    return write_string(reply, spoke_attachment_get_transport(spoke_device_get_attachment(device)));
 }
 
 static int
 write_capabilities(SpokeDevice *device, sd_bus_message *reply)
 {
     SpokeCapabilities capabilities =
-        spoke_connection_get_capabilities(spoke_device_get_connection(device));
+        spoke_attachment_get_capabilities(spoke_device_get_attachment(device));
 
     int r = sd_bus_message_open_container(reply, 'a', "s");
     for (guint i = 0; r >= 0 && i < G_N_ELEMENTS(capability_names); i++) {
@@ -96,7 +96,7 @@ write_last_error(SpokeDevice *device, sd_bus_message *reply)
 {
     const char *detail = NULL;
     SpokeCause cause =
-        spoke_connection_get_last_error(spoke_device_get_connection(device), &detail);
+        spoke_attachment_get_last_error(spoke_device_get_attachment(device), &detail);
     const char *remedy = spoke_cause_get_remedy(cause);
     gboolean has_detail = detail != NULL && *detail != '\0';
     g_autofree char *sentence =
@@ -111,7 +111,7 @@ write_last_error(SpokeDevice *device, sd_bus_message *reply)
 static int
 write_connected_since(SpokeDevice *device, sd_bus_message *reply)
 {
-    gint64 usec = spoke_connection_get_connected_since(spoke_device_get_connection(device));
+    gint64 usec = spoke_attachment_get_connected_since(spoke_device_get_attachment(device));
 
     return write_number(reply, (guint64)MAX(usec, 0));
 }
@@ -119,7 +119,7 @@ write_connected_since(SpokeDevice *device, sd_bus_message *reply)
 static int
 write_next_attempt(SpokeDevice *device, sd_bus_message *reply)
 {
-    gint64 usec = spoke_connection_get_next_attempt(spoke_device_get_connection(device));
+    gint64 usec = spoke_attachment_get_next_attempt(spoke_device_get_attachment(device));
 
     return write_number(reply, (guint64)MAX(usec, 0));
 }
@@ -127,9 +127,15 @@ write_next_attempt(SpokeDevice *device, sd_bus_message *reply)
 static int
 write_token_expiry(SpokeDevice *device, sd_bus_message *reply)
 {
-    gint64 usec = spoke_connection_get_token_expiry(spoke_device_get_connection(device));
+    gint64 usec = spoke_attachment_get_token_expiry(spoke_device_get_attachment(device));
 
     return write_number(reply, (guint64)MAX(usec, 0));
+}
+
+static int
+write_certificate_expiry(SpokeDevice *device, sd_bus_message *reply)
+{
+    return write_number(reply, (guint64)MAX(spoke_device_get_certificate_expiry(device), 0));
 }
 
 static int
@@ -200,6 +206,7 @@ static const Property properties[] = {
     {"ConnectedSince", write_connected_since},
     {"NextAttempt", write_next_attempt},
     {"TokenExpiry", write_token_expiry},
+    {"CertificateExpiry", write_certificate_expiry},
     {"ReceivePaused", write_receive_paused},
     {"QueuedMessages", write_queued_messages},
     {"QueuedBytes", write_queued_bytes},
@@ -219,16 +226,14 @@ compare(const SpokeDeviceSnapshot *a, const SpokeDeviceSnapshot *b, char **ret_n
         const char *name;
         gboolean differs;
     } rows[N_EMITTING] = {
-        {"DeviceId", g_strcmp0(a->device_id, b->device_id) != 0},
-        {"ModuleId", g_strcmp0(a->module_id, b->module_id) != 0},
-        {"Hub", g_strcmp0(a->hub, b->hub) != 0},
         {"State", a->state != b->state},
-        {"Transport", g_strcmp0(a->transport, b->transport) != 0},
+        {"Transport", a->transport != b->transport},
         {"Capabilities", a->capabilities != b->capabilities},
-        {"LastError", a->cause != b->cause || g_strcmp0(a->detail, b->detail) != 0},
+        {"LastError", a->cause != b->cause || a->detail != b->detail},
         {"ConnectedSince", a->connected_since != b->connected_since},
         {"NextAttempt", a->next_attempt != b->next_attempt},
         {"TokenExpiry", a->token_expiry != b->token_expiry},
+        {"CertificateExpiry", a->certificate_expiry != b->certificate_expiry},
         {"ReceivePaused", a->receive_paused != b->receive_paused},
     };
     guint n = 0;
@@ -258,23 +263,20 @@ spoke_device_get_property(sd_bus *bus, const char *path, const char *interface,
 void
 spoke_device_snapshot_take(SpokeDevice *device, SpokeDeviceSnapshot *ret_snapshot)
 {
-    const SpokeIdentity *identity = spoke_device_get_identity(device);
-    SpokeConnection *connection = spoke_device_get_connection(device);
+    SpokeAttachment *attachment = spoke_device_get_attachment(device);
     const char *detail = NULL;
-    SpokeCause cause = spoke_connection_get_last_error(connection, &detail);
+    SpokeCause cause = spoke_attachment_get_last_error(attachment, &detail);
 
     *ret_snapshot = (SpokeDeviceSnapshot){
-        .device_id = g_strdup(identity->device_id),
-        .module_id = g_strdup(identity->module_id),
-        .hub = g_strdup(identity->hub),
-        .transport = g_strdup(spoke_connection_get_transport(connection)),
-        .detail = g_strdup(detail),
-        .state = spoke_connection_get_state(connection),
-        .capabilities = spoke_connection_get_capabilities(connection),
+        .transport = spoke_attachment_get_transport(attachment),
+        .detail = g_str_hash(detail),
+        .state = spoke_attachment_get_state(attachment),
+        .capabilities = spoke_attachment_get_capabilities(attachment),
         .cause = cause,
-        .connected_since = spoke_connection_get_connected_since(connection),
-        .next_attempt = spoke_connection_get_next_attempt(connection),
-        .token_expiry = spoke_connection_get_token_expiry(connection),
+        .connected_since = spoke_attachment_get_connected_since(attachment),
+        .next_attempt = spoke_attachment_get_next_attempt(attachment),
+        .token_expiry = spoke_attachment_get_token_expiry(attachment),
+        .certificate_expiry = spoke_device_get_certificate_expiry(device),
         .receive_paused =
             spoke_delivery_get_pause(spoke_device_get_delivery(device)) != SPOKE_PAUSE_NOT,
     };
@@ -288,24 +290,13 @@ spoke_device_tell_changes(SpokeDeviceBus *self)
 
     spoke_device_snapshot_take(self->device, &now);
     guint n = compare(&self->told, &now, names);
-    spoke_device_snapshot_clear(&self->told);
     self->told = now;
     if (n == 0)
         return FALSE;
 
-    int r =
-        sd_bus_emit_properties_changed_strv(self->bus, self->path, SPOKE_DEVICE_INTERFACE, names);
+    int r = sd_bus_emit_properties_changed_strv(self->tree->bus, self->path, SPOKE_DEVICE_INTERFACE,
+                                                names);
     if (r < 0 && !spoke_bus_is_gone(r))
         g_warning("Changed properties of %s could not be told: %s", self->path, g_strerror(-r));
     return TRUE;
-}
-
-void
-spoke_device_snapshot_clear(SpokeDeviceSnapshot *snapshot)
-{
-    g_clear_pointer(&snapshot->device_id, g_free);
-    g_clear_pointer(&snapshot->module_id, g_free);
-    g_clear_pointer(&snapshot->hub, g_free);
-    g_clear_pointer(&snapshot->transport, g_free);
-    g_clear_pointer(&snapshot->detail, g_free);
 }

@@ -168,7 +168,7 @@ subscribe(SpokeCall *call, gpointer object, gpointer user_data)
         spoke_call_fail(call, error);
         return;
     }
-    if (spoke_listeners_is_slow(self->listeners, spoke_caller_get_name(caller)))
+    if (spoke_listeners_is_slow(self->tree->listeners, spoke_caller_get_name(caller)))
         spoke_delivery_set_slow(spoke_device_get_delivery(self->device),
                                 spoke_caller_get_name(caller), TRUE);
     spoke_call_answer(call, "u", subscription);
@@ -262,13 +262,13 @@ method_settle(sd_bus_message *m, SpokeDeviceBus *self, SpokeSettle how, sd_bus_e
         (void)spoke_delivery_set_no_message(&error, quote);
         return spoke_error_to_bus(error, ret_error);
     }
-    SpokeCall *call = spoke_call_new(m, self->callers, 0, &error);
+    SpokeCall *call = spoke_call_new(m, self->tree->callers, 0, &error);
     if (call == NULL)
         return spoke_error_to_bus(error, ret_error);
 
     SettleRequest *request = g_new(SettleRequest, 1);
     *request = (SettleRequest){id, how};
-    spoke_call_start(call, settle, self, request, g_free);
+    spoke_device_bus_start(self, call, settle, request, g_free);
     return 1; /* on_settled() answers */
 }
 
@@ -281,12 +281,12 @@ spoke_device_method_subscribe(sd_bus_message *m, void *userdata, sd_bus_error *r
 
     if (request == NULL)
         return spoke_error_to_bus(error, ret_error);
-    SpokeCall *call = spoke_call_new(m, self->callers, 0, &error);
+    SpokeCall *call = spoke_call_new(m, self->tree->callers, 0, &error);
     if (call == NULL)
         return spoke_error_to_bus(error, ret_error);
 
-    spoke_call_start(call, subscribe, self, g_steal_pointer(&request),
-                     (GDestroyNotify)subscribe_request_free);
+    spoke_device_bus_start(self, call, subscribe, g_steal_pointer(&request),
+                           (GDestroyNotify)subscribe_request_free);
     return 1; /* subscribe() answers */
 }
 
@@ -300,11 +300,11 @@ spoke_device_method_unsubscribe(sd_bus_message *m, void *userdata, sd_bus_error 
     int r = sd_bus_message_read_basic(m, 'u', &subscription);
     if (r < 0)
         return r;
-    SpokeCall *call = spoke_call_new(m, self->callers, 0, &error);
+    SpokeCall *call = spoke_call_new(m, self->tree->callers, 0, &error);
     if (call == NULL)
         return spoke_error_to_bus(error, ret_error);
 
-    spoke_call_start(call, unsubscribe, self, GUINT_TO_POINTER(subscription), NULL);
+    spoke_device_bus_start(self, call, unsubscribe, GUINT_TO_POINTER(subscription), NULL);
     return 1; /* unsubscribe() answers */
 }
 
@@ -317,12 +317,12 @@ spoke_device_method_receive(sd_bus_message *m, void *userdata, sd_bus_error *ret
 
     if (request == NULL)
         return spoke_error_to_bus(error, ret_error);
-    SpokeCall *call = spoke_call_new(m, self->callers, 0, &error);
+    SpokeCall *call = spoke_call_new(m, self->tree->callers, 0, &error);
     if (call == NULL)
         return spoke_error_to_bus(error, ret_error);
 
-    spoke_call_start(call, receive, self, g_steal_pointer(&request),
-                     (GDestroyNotify)receive_request_free);
+    spoke_device_bus_start(self, call, receive, g_steal_pointer(&request),
+                           (GDestroyNotify)receive_request_free);
     return 1; /* on_received() answers */
 }
 
@@ -349,15 +349,43 @@ spoke_device_emit_received(SpokeDeviceBus *self, const char *owner, const SpokeD
 {
     g_autoptr(sd_bus_message) signal = NULL;
 
-    int r = sd_bus_message_new_signal(self->bus, &signal, self->path, SPOKE_DEVICE_INTERFACE,
+    int r = sd_bus_message_new_signal(self->tree->bus, &signal, self->path, SPOKE_DEVICE_INTERFACE,
                                       "MessageReceived");
     if (r >= 0)
         r = spoke_message_write(signal, delivered);
     if (r >= 0)
-        r = sd_bus_send_to(self->bus, signal, owner, NULL);
+        r = sd_bus_send_to(self->tree->bus, signal, owner, NULL);
     if (r >= 0)
-        spoke_listeners_note(self->listeners, owner, spoke_message_cost(delivered->message));
+        spoke_listeners_note(self->tree->listeners, owner, spoke_message_cost(delivered->message));
     else if (!spoke_bus_is_gone(r))
         g_warning("Message %" G_GUINT64_FORMAT " could not be sent to %s: %s",
                   delivered->message->id, owner, g_strerror(-r));
+}
+
+static void
+check_now(SpokeCall *call, gpointer object, gpointer request)
+{
+    SpokeDeviceBus *self = object;
+    g_autoptr(GError) error = NULL;
+
+    if (spoke_attachment_check_now(spoke_device_get_attachment(self->device))) {
+        spoke_call_answer(call, "");
+        return;
+    }
+    g_set_error_literal(&error, SPOKE_ERROR, SPOKE_ERROR_NOT_CONNECTED,
+                        "There is no connection to the hub now; it is asked when there is one");
+    spoke_call_fail(call, error);
+}
+
+int
+spoke_device_method_check_now(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+    SpokeDeviceBus *self = userdata;
+    g_autoptr(GError) error = NULL;
+    SpokeCall *call = spoke_call_new(m, self->tree->callers, 0, &error);
+
+    if (call == NULL)
+        return spoke_error_to_bus(error, ret_error);
+    spoke_device_bus_start(self, call, check_now, NULL, NULL);
+    return 1; /* check_now() answers */
 }

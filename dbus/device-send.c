@@ -86,16 +86,16 @@ send_one(sd_bus_message *m, SpokeDeviceBus *self, SpokeBodyType type, sd_bus_err
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(SpokeMessage) message =
-        spoke_message_reader_read(self->reader, m, type, g_get_real_time(), &error);
+        spoke_message_reader_read(self->tree->reader, m, type, g_get_real_time(), &error);
 
     if (message == NULL)
         return spoke_error_to_bus(error, ret_error);
-    SpokeCall *call = spoke_call_new(m, self->callers, spoke_message_cost(message), &error);
+    SpokeCall *call = spoke_call_new(m, self->tree->callers, spoke_message_cost(message), &error);
     if (call == NULL)
         return spoke_error_to_bus(error, ret_error);
 
-    spoke_call_start(call, put_message, self, g_steal_pointer(&message),
-                     (GDestroyNotify)spoke_message_unref);
+    spoke_device_bus_start(self, call, put_message, g_steal_pointer(&message),
+                           (GDestroyNotify)spoke_message_unref);
     return 1; /* on_put() answers */
 }
 
@@ -138,19 +138,19 @@ spoke_device_method_send_batch(sd_bus_message *m, void *userdata, sd_bus_error *
     SpokeDeviceBus *self = userdata;
     g_autoptr(GError) error = NULL;
     g_autoptr(GPtrArray) messages =
-        spoke_message_reader_read_batch(self->reader, m, g_get_real_time(), &error);
+        spoke_message_reader_read_batch(self->tree->reader, m, g_get_real_time(), &error);
     size_t bytes = 0;
 
     if (messages == NULL)
         return spoke_error_to_bus(error, ret_error);
     for (guint i = 0; i < messages->len; i++)
         bytes += spoke_message_cost(messages->pdata[i]);
-    SpokeCall *call = spoke_call_new(m, self->callers, bytes, &error);
+    SpokeCall *call = spoke_call_new(m, self->tree->callers, bytes, &error);
     if (call == NULL)
         return spoke_error_to_bus(error, ret_error);
 
-    spoke_call_start(call, put_batch, self, g_steal_pointer(&messages),
-                     (GDestroyNotify)g_ptr_array_unref);
+    spoke_device_bus_start(self, call, put_batch, g_steal_pointer(&messages),
+                           (GDestroyNotify)g_ptr_array_unref);
     return 1; /* on_batch_put() answers */
 }
 
@@ -164,13 +164,13 @@ spoke_device_method_flush(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
     int r = sd_bus_message_read_basic(m, 't', &timeout_msec);
     if (r < 0)
         return r;
-    SpokeCall *call = spoke_call_new(m, self->callers, 0, &error);
+    SpokeCall *call = spoke_call_new(m, self->tree->callers, 0, &error);
     if (call == NULL)
         return spoke_error_to_bus(error, ret_error);
 
     gint64 *timeout_usec = g_new(gint64, 1);
     *timeout_usec = (gint64)MIN(timeout_msec, SPOKE_WAIT_MSEC_MAX) * 1000;
-    spoke_call_start(call, flush, self, timeout_usec, g_free);
+    spoke_device_bus_start(self, call, flush, timeout_usec, g_free);
     return 1; /* on_flushed() answers */
 }
 
@@ -179,21 +179,22 @@ spoke_device_emit_settled(SpokeDeviceBus *self, guint64 id, const char *notify,
                           SpokeOutcome outcome, const char *detail)
 {
     g_autoptr(sd_bus_message) signal = NULL;
-    const char *name = spoke_message_notify_name(notify, self->bus_id);
+    const char *name = spoke_message_notify_name(notify, self->tree->bus_id);
 
     if (name == NULL)
         return; /* asked for on a bus that is no more */
-    if (spoke_listeners_is_slow(self->senders, name))
+    if (spoke_listeners_is_slow(self->tree->senders, name))
         return;
-    int r = sd_bus_message_new_signal(self->bus, &signal, self->path, SPOKE_DEVICE_INTERFACE,
+    int r = sd_bus_message_new_signal(self->tree->bus, &signal, self->path, SPOKE_DEVICE_INTERFACE,
                                       "Settled");
     if (r >= 0)
         r = sd_bus_message_append(signal, "tss", (uint64_t)id, outcome_names[outcome],
                                   detail != NULL ? detail : "");
     if (r >= 0)
-        r = sd_bus_send_to(self->bus, signal, name, NULL);
+        r = sd_bus_send_to(self->tree->bus, signal, name, NULL);
     if (r >= 0)
-        spoke_listeners_note(self->senders, name, SETTLED_BYTES + (detail ? strlen(detail) : 0));
+        spoke_listeners_note(self->tree->senders, name,
+                             SETTLED_BYTES + (detail ? strlen(detail) : 0));
     else if (!spoke_bus_is_gone(r))
         g_warning("%s could not be told what became of message %" G_GUINT64_FORMAT ": %s", name, id,
                   g_strerror(-r));

@@ -27,6 +27,9 @@ static const char *const bus_names[] = {
     [SPOKE_ERROR_SHUTDOWN] = SPOKE_BUS_NAME ".Error.Shutdown",
     [SPOKE_ERROR_CANCELLED] = SPOKE_BUS_NAME ".Error.Cancelled",
     [SPOKE_ERROR_INVALID_CONFIG] = SPOKE_BUS_NAME ".Error.InvalidConfig",
+    [SPOKE_ERROR_NOT_SUPPORTED] = SPOKE_BUS_NAME ".Error.NotSupported",
+    [SPOKE_ERROR_DEVICE_EXISTS] = SPOKE_BUS_NAME ".Error.DeviceExists",
+    [SPOKE_ERROR_NOT_CONNECTED] = SPOKE_BUS_NAME ".Error.NotConnected",
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(bus_names) == SPOKE_N_ERRORS);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "dbus/manager-bus.h"
 
+#include "dbus/add-device.h"
 #include "dbus/call.h"
-#include "dbus/device-bus.h"
+#include "dbus/device-tree.h"
 #include "dbus/error-bus.h"
 
 #include <unistd.h>
@@ -15,7 +16,8 @@ struct SpokeManagerBus {
     sd_bus_slot *slot;      /* owned: the vtable's place on the bus */
     sd_bus_slot *tree_slot; /* owned: the ObjectManager */
     SpokeCallers *callers;  /* owned */
-    GPtrArray *devices;     /* owned, of SpokeDeviceBus, owned */
+    SpokeDevices *devices;  /* borrowed */
+    SpokeDeviceTree *tree;  /* owned */
     SpokeManagerEvents events;
     gpointer events_data;
 
@@ -25,48 +27,28 @@ struct SpokeManagerBus {
     char *told_hub;       /* owned */
 };
 
-/* (transfer none) (nullable): the connection that the properties show */
-static SpokeConnection *
-get_connection(SpokeManagerBus *self)
+static SpokeAttachment *
+get_attachment(SpokeManagerBus *self)
 {
-    if (self->devices->len == 0)
-        return NULL;
-    return spoke_device_get_connection(spoke_device_bus_get_device(self->devices->pdata[0]));
+    return spoke_device_get_attachment(spoke_devices_get_nth(self->devices, 0));
 }
 
 static SpokeConnectionState
 get_state(SpokeManagerBus *self)
 {
-    SpokeConnection *connection = get_connection(self);
-
-    return connection != NULL ? spoke_connection_get_state(connection) : SPOKE_CONNECTION_OFFLINE;
+    return spoke_attachment_get_state(get_attachment(self));
 }
 
 static const char *
 get_transport(SpokeManagerBus *self)
 {
-    SpokeConnection *connection = get_connection(self);
-
-    return connection != NULL ? spoke_connection_get_transport(connection) : "";
+    return spoke_attachment_get_transport(get_attachment(self));
 }
 
 static const char *
 get_hub(SpokeManagerBus *self)
 {
-    if (self->devices->len == 0)
-        return "";
-    return spoke_device_get_identity(spoke_device_bus_get_device(self->devices->pdata[0]))->hub;
-}
-
-static SpokeDeviceBus *
-find_device(SpokeManagerBus *self, const char *name)
-{
-    for (guint i = 0; i < self->devices->len; i++) {
-        SpokeDeviceBus *device_bus = self->devices->pdata[i];
-        if (g_str_equal(spoke_device_get_name(spoke_device_bus_get_device(device_bus)), name))
-            return device_bus;
-    }
-    return NULL;
+    return spoke_device_get_identity(spoke_devices_get_nth(self->devices, 0))->hub;
 }
 
 static int
@@ -78,11 +60,11 @@ method_list_devices(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
     int r = sd_bus_message_new_method_return(m, &reply);
     if (r >= 0)
         r = sd_bus_message_open_container(reply, 'a', "(so)");
-    for (guint i = 0; r >= 0 && i < self->devices->len; i++) {
-        SpokeDeviceBus *device_bus = self->devices->pdata[i];
-        r = sd_bus_message_append(reply, "(so)",
-                                  spoke_device_get_name(spoke_device_bus_get_device(device_bus)),
-                                  spoke_device_bus_get_path(device_bus));
+    for (guint i = 0; r >= 0 && i < spoke_devices_get_n(self->devices); i++) {
+        const char *name = spoke_device_get_name(spoke_devices_get_nth(self->devices, i));
+
+        r = sd_bus_message_append(reply, "(so)", name,
+                                  spoke_device_tree_get_path(self->tree, name));
     }
     if (r >= 0)
         r = sd_bus_message_close_container(reply);
@@ -99,14 +81,27 @@ method_get_device(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
     int r = sd_bus_message_read_basic(m, 's', &name);
     if (r < 0)
         return r;
-    SpokeDeviceBus *device_bus = find_device(self, name);
-    if (device_bus == NULL) {
+    const char *path = spoke_device_tree_get_path(self->tree, name);
+    if (path == NULL) {
         g_autofree char *quote = spoke_error_quote(name);
         g_set_error(&error, SPOKE_ERROR, SPOKE_ERROR_NO_SUCH_DEVICE,
                     "There is no device \"%s\", ListDevices names those there are", quote);
         return spoke_error_to_bus(error, ret_error);
     }
-    return sd_bus_reply_method_return(m, "o", spoke_device_bus_get_path(device_bus));
+    return sd_bus_reply_method_return(m, "o", path);
+}
+
+/* What changes the daemon is for root. (polkit is to say more.) */
+static gboolean
+check_root(SpokeCall *call, GError **error)
+{
+    uid_t uid;
+
+    if (spoke_caller_get_uid(spoke_call_get_caller(call), &uid) && (uid == 0 || uid == geteuid()))
+        return TRUE;
+    g_set_error_literal(error, SPOKE_ERROR, SPOKE_ERROR_NOT_PERMITTED,
+                        "Only root may change the daemon's configuration");
+    return FALSE;
 }
 
 static void
@@ -114,18 +109,11 @@ reload(SpokeCall *call, gpointer object, gpointer request)
 {
     SpokeManagerBus *self = object;
     g_autoptr(GError) error = NULL;
-    uid_t uid;
 
-    if (!spoke_caller_get_uid(spoke_call_get_caller(call), &uid) ||
-        (uid != 0 && uid != geteuid())) {
-        g_set_error_literal(&error, SPOKE_ERROR, SPOKE_ERROR_NOT_PERMITTED,
-                            "Only root may have the configuration read again");
-        spoke_call_fail(call, error);
-    } else if (!self->events.reload(self->events_data, &error)) {
-        spoke_call_fail(call, error);
-    } else {
+    if (check_root(call, &error) && self->events.reload(self->events_data, &error))
         spoke_call_answer(call, "");
-    }
+    else
+        spoke_call_fail(call, error);
 }
 
 static int
@@ -139,6 +127,65 @@ method_reload(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
         return spoke_error_to_bus(error, ret_error);
     spoke_call_start(call, reload, self, NULL, NULL);
     return 1; /* reload() answers */
+}
+
+static void
+add_device(SpokeCall *call, gpointer object, gpointer request)
+{
+    SpokeManagerBus *self = object;
+    g_autoptr(GError) error = NULL;
+
+    if (!check_root(call, &error)) {
+        spoke_call_fail(call, error);
+        return;
+    }
+    spoke_add_device_begin(request, call, self->devices);
+}
+
+static int
+method_add_device(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+    SpokeManagerBus *self = userdata;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(SpokeAddDevice) request = spoke_add_device_read(m, &error);
+
+    if (request == NULL)
+        return spoke_error_to_bus(error, ret_error);
+    SpokeCall *call = spoke_call_new(m, self->callers, 0, &error);
+    if (call == NULL)
+        return spoke_error_to_bus(error, ret_error);
+    spoke_call_start(call, add_device, self, g_steal_pointer(&request),
+                     (GDestroyNotify)spoke_add_device_free);
+    return 1; /* add-device.c answers */
+}
+
+static void
+remove_device(SpokeCall *call, gpointer object, gpointer request)
+{
+    SpokeManagerBus *self = object;
+    g_autoptr(GError) error = NULL;
+
+    if (check_root(call, &error) && spoke_devices_remove(self->devices, request, &error))
+        spoke_call_answer(call, "");
+    else
+        spoke_call_fail(call, error);
+}
+
+static int
+method_remove_device(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+    SpokeManagerBus *self = userdata;
+    g_autoptr(GError) error = NULL;
+    const char *name = NULL;
+
+    int r = sd_bus_message_read_basic(m, 's', &name);
+    if (r < 0)
+        return r;
+    SpokeCall *call = spoke_call_new(m, self->callers, 0, &error);
+    if (call == NULL)
+        return spoke_error_to_bus(error, ret_error);
+    spoke_call_start(call, remove_device, self, g_strdup(name), g_free);
+    return 1; /* remove_device() answers */
 }
 
 static int
@@ -184,6 +231,11 @@ static const sd_bus_vtable manager_vtable[] = {
                             method_list_devices, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("GetDevice", SD_BUS_ARGS("s", name), SD_BUS_RESULT("o", device),
                             method_get_device, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("AddDevice", SD_BUS_ARGS("s", name, "a{sv}", options, "h", credential),
+                            SD_BUS_RESULT("o", device), method_add_device,
+                            SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_SENSITIVE),
+    SD_BUS_METHOD_WITH_ARGS("RemoveDevice", SD_BUS_ARGS("s", name), SD_BUS_NO_RESULT,
+                            method_remove_device, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_reload,
                             SD_BUS_VTABLE_UNPRIVILEGED),
 
@@ -228,10 +280,12 @@ tell_changes(SpokeManagerBus *self)
 }
 
 static void
-on_device_changed(gpointer user_data)
+on_device_changed(SpokeDevice *device, gpointer user_data)
 {
     SpokeManagerBus *self = user_data;
 
+    if (device != NULL && device != spoke_devices_get_nth(self->devices, 0))
+        return;
     tell_changes(self);
     self->events.changed(self->events_data);
 }
@@ -241,19 +295,18 @@ on_caller_left(const char *name, gpointer user_data)
 {
     SpokeManagerBus *self = user_data;
 
-    for (guint i = 0; i < self->devices->len; i++)
-        spoke_device_bus_drop_owner(self->devices->pdata[i], name);
+    spoke_device_tree_drop_owner(self->tree, name);
 }
 
 SpokeManagerBus *
-spoke_manager_bus_new(sd_bus *bus, const SpokeManagerEvents *events, gpointer user_data,
-                      GError **error)
+spoke_manager_bus_new(sd_bus *bus, SpokeDevices *devices, const SpokeManagerEvents *events,
+                      gpointer user_data, GError **error)
 {
     g_autoptr(SpokeManagerBus) self = g_new0(SpokeManagerBus, 1);
 
     self->bus = sd_bus_ref(bus);
     self->callers = spoke_callers_new(bus, on_caller_left, self);
-    self->devices = g_ptr_array_new_with_free_func((GDestroyNotify)spoke_device_bus_free);
+    self->devices = devices;
     self->events = *events;
     self->events_data = user_data;
 
@@ -266,6 +319,10 @@ spoke_manager_bus_new(sd_bus *bus, const SpokeManagerEvents *events, gpointer us
                     "The manager can't be put on the bus: %s", g_strerror(-r));
         return NULL;
     }
+    self->tree = spoke_device_tree_new(bus, self->callers, devices, on_device_changed, self, error);
+    if (self->tree == NULL)
+        return NULL;
+    remember(self);
     return g_steal_pointer(&self);
 }
 
@@ -276,26 +333,13 @@ spoke_manager_bus_free(SpokeManagerBus *manager)
         return;
     /* Calls that wait for a look-up belong to the devices' objects: they go first. */
     g_clear_pointer(&manager->callers, spoke_callers_free);
-    g_ptr_array_unref(manager->devices);
+    spoke_device_tree_free(manager->tree);
     sd_bus_slot_unref(manager->tree_slot);
     sd_bus_slot_unref(manager->slot);
     g_free(manager->told_transport);
     g_free(manager->told_hub);
     sd_bus_unref(manager->bus);
     g_free(manager);
-}
-
-gboolean
-spoke_manager_bus_add_device(SpokeManagerBus *manager, SpokeDevice *device, GError **error)
-{
-    SpokeDeviceBus *device_bus = spoke_device_bus_new(manager->bus, manager->callers, device,
-                                                      on_device_changed, manager, error);
-
-    if (device_bus == NULL)
-        return FALSE;
-    g_ptr_array_add(manager->devices, device_bus);
-    remember(manager);
-    return TRUE;
 }
 
 const sd_bus_vtable *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "daemon/device.h"
+#include "daemon/devices.h"
 #include "dbus/bus-types.h"
 
 /*
@@ -17,19 +17,15 @@ typedef struct {
     void (*changed)(gpointer user_data);
 } SpokeManagerEvents;
 
-/* @events: copied. (transfer full) (nullable) */
-SpokeManagerBus *spoke_manager_bus_new(sd_bus *bus, const SpokeManagerEvents *events,
-                                       gpointer user_data,
+/* @devices: borrowed; see _free(). The first one is what the manager's own properties show.
+ * @events: copied. (transfer full) (nullable) */
+SpokeManagerBus *spoke_manager_bus_new(sd_bus *bus, SpokeDevices *devices,
+                                       const SpokeManagerEvents *events, gpointer user_data,
                                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Takes everything off the bus. Devices are gone by then: freed devices answer the calls that
  * wait for them. */
 void spoke_manager_bus_free(SpokeManagerBus *manager);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SpokeManagerBus, spoke_manager_bus_free)
-
-/* Puts @device (transfer none) on the bus. The first one's connection is the one that the manager
- * shows. */
-gboolean spoke_manager_bus_add_device(SpokeManagerBus *manager, SpokeDevice *device,
-                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* What sd-bus serves, for the test that compares it with the XML */
 const sd_bus_vtable *spoke_manager_bus_get_vtable(void);

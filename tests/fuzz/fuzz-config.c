@@ -38,7 +38,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
 
-    g_assert_nonnull(config->connection_string);
+    g_assert_nonnull(spoke_config_get_self(config)->connection_string);
     g_assert_cmpuint(config->mqtt_port, >, 0);
     g_assert_cmpuint(config->keepalive_sec, >=, 5);
     g_assert_cmpuint(config->keepalive_sec, <=, 1177);

@@ -18,9 +18,10 @@ check_accepted(const SpokeConnectionString *string)
     g_autoptr(SpokeIdentity) identity =
         spoke_identity_new("self", string->host_name, string->device_id, string->module_id);
     gint64 expiry_usec = 0;
-    g_autoptr(SpokeSecret) token =
-        spoke_credentials_make_token(credentials, identity, 0, &expiry_usec, &error);
+    g_autoptr(SpokeSecret) token = NULL;
 
+    g_assert_true(
+        spoke_credentials_make_token(credentials, identity, 0, &token, &expiry_usec, &error));
     g_assert_true(string->x509 ? token == NULL : token != NULL && expiry_usec > 0);
 }
 

@@ -28,11 +28,14 @@ static const char *const device_methods[][2] = {
     {"Complete", "('1',)"},
     {"Abandon", "('1',)"},
     {"Reject", "('1',)"},
+    {"CheckNow", "()"},
 };
 
 static const char *const manager_methods[][2] = {
     {"ListDevices", "()"},
     {"GetDevice", "('self',)"},
+    {"AddDevice", "('boiler', @a{sv} {}, handle 0)"},
+    {"RemoveDevice", "('boiler',)"},
     {"Reload", "()"},
 };
 

@@ -54,6 +54,7 @@ on_get(GDBusConnection *connection, const char *sender, const char *path, const 
         {"ConnectedSince", "uint64 1"},
         {"NextAttempt", "uint64 2"},
         {"TokenExpiry", "uint64 3"},
+        {"CertificateExpiry", "uint64 12"},
         {"ReceivePaused", "true"},
         {"QueuedMessages", "uint64 4"},
         {"QueuedBytes", "uint64 5"},

@@ -137,7 +137,7 @@ test_load_gives_defaults(Fixture *fixture, gconstpointer data)
 {
     g_autoptr(SpokeConfig) config = load_text(fixture, HUB);
 
-    g_assert_cmpstr(config->connection_string->device_id, ==, "d");
+    g_assert_cmpstr(spoke_config_get_self(config)->connection_string->device_id, ==, "d");
     g_assert_null(config->ca_file);
     g_assert_cmpuint(config->mqtt_port, ==, 8883);
     g_assert_cmpuint(config->keepalive_sec, ==, 180);
@@ -298,10 +298,11 @@ test_load_refuses_bad_values(Fixture *fixture, gconstpointer data)
 static void
 test_load_refuses_unknown_keys(Fixture *fixture, gconstpointer data)
 {
-    assert_text_refused(fixture, HUB "\nPort=8883\n",
-                        "@/spoked.conf:4: [Hub] Port: unknown key; known are ConnectionString, "
-                        "ConnectionStringFile, ConnectionStringCredential, CAFile, MqttPort, "
-                        "KeepAliveSec, TokenLifetimeSec, ConnectTimeoutSec");
+    assert_text_refused(
+        fixture, HUB "\nPort=8883\n",
+        "@/spoked.conf:4: [Hub] Port: unknown key; known are ConnectionString, "
+        "ConnectionStringFile, ConnectionStringCredential, CAFile, Transport, MqttPort, "
+        "AmqpPort, HttpsPort, PollIntervalSec, KeepAliveSec, TokenLifetimeSec, ConnectTimeoutSec");
     assert_text_refused(fixture, HUB "[Spool]\nbytesmax=1M\n",
                         "@/spoked.conf:4: [Spool] bytesmax: unknown key; known are BytesMax, "
                         "WhenFull, FlushWindowSec, DefaultTtlSec");
@@ -470,7 +471,7 @@ test_load_reads_connection_string_file(Fixture *fixture, gconstpointer data)
     g_autofree char *path = write_file(fixture, "spoked.conf", 0644, text);
     g_autoptr(SpokeConfig) config = load(fixture);
 
-    g_assert_cmpstr(config->connection_string->host_name, ==, "h.net");
+    g_assert_cmpstr(spoke_config_get_self(config)->connection_string->host_name, ==, "h.net");
     g_assert_cmpint(chmod(file, 0400), ==, 0);
     g_autoptr(SpokeConfig) again = load(fixture);
 }
@@ -559,9 +560,9 @@ test_load_reads_credentials(Fixture *fixture, gconstpointer data)
     g_autoptr(SpokeConfig) found = load_text(fixture, "");
     g_autoptr(SpokeConfig) other = load_text(fixture, HUB);
 
-    g_assert_cmpstr(named->connection_string->host_name, ==, "a.net");
-    g_assert_cmpstr(found->connection_string->host_name, ==, "b.net");
-    g_assert_cmpstr(other->connection_string->host_name, ==, "h.net");
+    g_assert_cmpstr(spoke_config_get_self(named)->connection_string->host_name, ==, "a.net");
+    g_assert_cmpstr(spoke_config_get_self(found)->connection_string->host_name, ==, "b.net");
+    g_assert_cmpstr(spoke_config_get_self(other)->connection_string->host_name, ==, "h.net");
 }
 
 static void
@@ -598,7 +599,7 @@ test_load_needs_one_source(Fixture *fixture, gconstpointer data)
     put(fixture, "creds/c", "HostName=c.net;DeviceId=d;x509=true");
     put(fixture, "spoked.conf.d/b.conf", "[Hub]\nConnectionString=\n");
     g_autoptr(SpokeConfig) config = load(fixture);
-    g_assert_cmpstr(config->connection_string->host_name, ==, "c.net");
+    g_assert_cmpstr(spoke_config_get_self(config)->connection_string->host_name, ==, "c.net");
 }
 
 static void

@@ -14,6 +14,7 @@
 
 typedef struct {
     SpokeConnection *connection;
+    SpokeAttachment *attachment;
     FakeClock *clock;
     FakeTransport *transport;
     SpokeOutbox *outbox;
@@ -45,7 +46,7 @@ on_arrived(SpokeMessage *message, guint64 token, gpointer user_data)
     ((Fixture *)user_data)->arrival = token;
 }
 
-static const SpokeConnectionEvents connection_events = {
+static const SpokeAttachmentEvents attachment_events = {
     .changed = on_changed,
     .arrived = on_arrived,
 };
@@ -75,6 +76,7 @@ set_up(Fixture *fixture, gconstpointer unused)
     fixture->credentials = make_credentials(KEY);
     fixture->options = (SpokeConnectionOptions){
         .transport_dir = "/nowhere",
+        .transport = "fake",
         .host = "hub.test",
         .keepalive_sec = 180,
         .connect_timeout_sec = 30,
@@ -86,15 +88,16 @@ set_up(Fixture *fixture, gconstpointer unused)
         .random = say_chance,
     };
 
-    fixture->connection =
-        spoke_connection_new_from(&fixture->options, &parts, &connection_events, fixture);
-    spoke_connection_set_identity(fixture->connection, fixture->identity, fixture->credentials,
-                                  NULL, fixture->outbox);
+    fixture->connection = spoke_connection_new_from(&fixture->options, &parts);
+    fixture->attachment = spoke_attachment_new(fixture->identity, fixture->credentials, NULL,
+                                               fixture->outbox, &attachment_events, fixture);
+    spoke_connection_add(fixture->connection, fixture->attachment);
 }
 
 static void
 tear_down(Fixture *fixture, gconstpointer unused)
 {
+    spoke_attachment_free(fixture->attachment);
     spoke_connection_free(fixture->connection);
     fake_transport_finish();
     fake_outbox_free(fixture->outbox);
@@ -132,7 +135,7 @@ static void
 assert_error(Fixture *fixture, SpokeCause cause)
 {
     g_assert_cmpstr(
-        spoke_cause_to_string(spoke_connection_get_last_error(fixture->connection, NULL)), ==,
+        spoke_cause_to_string(spoke_attachment_get_last_error(fixture->attachment, NULL)), ==,
         spoke_cause_to_string(cause));
 }
 
@@ -161,7 +164,7 @@ static gint64
 wait_for_attempt(Fixture *fixture)
 {
     guint n_created = fixture->transport->n_created;
-    gint64 at_usec = spoke_connection_get_next_attempt(fixture->connection);
+    gint64 at_usec = spoke_attachment_get_next_attempt(fixture->attachment);
     gint64 delay_usec = at_usec - fixture->clock->now_usec[SPOKE_CLOCK_WALL];
 
     g_assert_cmpint(at_usec, !=, 0);
@@ -198,12 +201,12 @@ test_next_attempt_stays_while_it_is_awaited(Fixture *fixture, gconstpointer unus
 {
     spoke_connection_start(fixture->connection);
     fake_transport_closed(SPOKE_CAUSE_NETWORK);
-    gint64 at_usec = spoke_connection_get_next_attempt(fixture->connection);
+    gint64 at_usec = spoke_attachment_get_next_attempt(fixture->attachment);
     g_assert_cmpint(at_usec, !=, 0);
 
     fixture->clock->now_usec[SPOKE_CLOCK_WALL]++;
 
-    g_assert_cmpint(spoke_connection_get_next_attempt(fixture->connection), ==, at_usec);
+    g_assert_cmpint(spoke_attachment_get_next_attempt(fixture->attachment), ==, at_usec);
 }
 
 static void
@@ -215,15 +218,15 @@ test_start_connects_at_once(Fixture *fixture, gconstpointer unused)
     assert_state(fixture, SPOKE_CONNECTION_CONNECTING);
     fake_transport_opened();
     g_assert_true(fixture->transport->had_token);
-    g_assert_cmpstr(spoke_connection_get_transport(fixture->connection), ==, "");
+    g_assert_cmpstr(spoke_attachment_get_transport(fixture->attachment), ==, "");
     fake_transport_attached();
 
     assert_state(fixture, SPOKE_CONNECTION_CONNECTED);
     g_assert_true(fixture->transport->is_receiving);
-    g_assert_cmpstr(spoke_connection_get_transport(fixture->connection), ==, "fake");
-    g_assert_cmpint(spoke_connection_get_connected_since(fixture->connection), ==,
+    g_assert_cmpstr(spoke_attachment_get_transport(fixture->attachment), ==, "fake");
+    g_assert_cmpint(spoke_attachment_get_connected_since(fixture->attachment), ==,
                     fixture->clock->now_usec[SPOKE_CLOCK_WALL]);
-    g_assert_cmpint(spoke_connection_get_token_expiry(fixture->connection), ==,
+    g_assert_cmpint(spoke_attachment_get_token_expiry(fixture->attachment), ==,
                     fixture->clock->now_usec[SPOKE_CLOCK_WALL] + 3600 * SEC);
     assert_error(fixture, SPOKE_CAUSE_NONE);
     g_assert_cmpuint(fixture->n_changes, ==, 2);
@@ -269,7 +272,7 @@ test_send_when_woken(Fixture *fixture, gconstpointer unused)
     fake_outbox_put(fixture->outbox, 2, 100);
     assert_sent(fixture, 0, "");
 
-    spoke_connection_wake(fixture->connection);
+    spoke_attachment_wake(fixture->attachment);
 
     assert_sent(fixture, 0, "1 2");
 }
@@ -318,12 +321,12 @@ test_loss_is_shown(Fixture *fixture, gconstpointer unused)
     fake_transport_closed(SPOKE_CAUSE_TLS);
 
     assert_state(fixture, SPOKE_CONNECTION_OFFLINE);
-    g_assert_cmpint(spoke_connection_get_last_error(fixture->connection, &detail), ==,
+    g_assert_cmpint(spoke_attachment_get_last_error(fixture->attachment, &detail), ==,
                     SPOKE_CAUSE_TLS);
     g_assert_cmpstr(detail, ==, "why");
-    g_assert_cmpint(spoke_connection_get_connected_since(fixture->connection), ==, 0);
-    g_assert_cmpint(spoke_connection_get_token_expiry(fixture->connection), ==, 0);
-    g_assert_cmpstr(spoke_connection_get_transport(fixture->connection), ==, "");
+    g_assert_cmpint(spoke_attachment_get_connected_since(fixture->attachment), ==, 0);
+    g_assert_cmpint(spoke_attachment_get_token_expiry(fixture->attachment), ==, 0);
+    g_assert_cmpstr(spoke_attachment_get_transport(fixture->attachment), ==, "");
 }
 
 static void
@@ -388,7 +391,7 @@ go_on_for(Fixture *fixture, guint n, gint64 every_usec)
         advance(fixture, every_usec);
         fake_transport_settled(1, SPOKE_VERDICT_ACCEPT);
         fake_outbox_put(fixture->outbox, 1, 100);
-        spoke_connection_wake(fixture->connection);
+        spoke_attachment_wake(fixture->attachment);
     }
 }
 
@@ -404,7 +407,7 @@ test_renewal_loses_nothing(Fixture *fixture, gconstpointer unused)
     assert_state(fixture, SPOKE_CONNECTION_DRAINING);
     guint n_sent = fixture->transport->sent_ids->len;
     fake_transport_settled(3, SPOKE_VERDICT_ACCEPT);
-    spoke_connection_wake(fixture->connection);
+    spoke_attachment_wake(fixture->attachment);
     g_assert_cmpuint(fixture->transport->sent_ids->len, ==, n_sent);
     g_assert_false(fixture->transport->is_closing);
     fake_transport_settled(1, SPOKE_VERDICT_ACCEPT);
@@ -423,7 +426,7 @@ test_renewal_does_not_wait_for_ever(Fixture *fixture, gconstpointer unused)
     connect_it(fixture);
     advance(fixture, 2875 * SEC);
     fake_outbox_put(fixture->outbox, 1, 100);
-    spoke_connection_wake(fixture->connection);
+    spoke_attachment_wake(fixture->attachment);
 
     advance(fixture, 5 * SEC);
     assert_state(fixture, SPOKE_CONNECTION_DRAINING);
@@ -723,7 +726,7 @@ test_clock_step_renews(Fixture *fixture, gconstpointer unused)
     assert_state(fixture, SPOKE_CONNECTION_DRAINING);
     fake_transport_closed(SPOKE_CAUSE_CLOSED);
     fake_transport_log_in();
-    g_assert_cmpint(spoke_connection_get_token_expiry(fixture->connection), ==,
+    g_assert_cmpint(spoke_attachment_get_token_expiry(fixture->attachment), ==,
                     fixture->clock->now_usec[SPOKE_CLOCK_WALL] + 3600 * SEC);
 }
 
@@ -752,7 +755,7 @@ test_silence_ends_the_connection(Fixture *fixture, gconstpointer unused)
     advance(fixture, 40 * SEC);
     fake_transport_settled(1, SPOKE_VERDICT_ACCEPT);
     fake_outbox_put(fixture->outbox, 1, 100);
-    spoke_connection_wake(fixture->connection);
+    spoke_attachment_wake(fixture->attachment);
 
     advance(fixture, SPOKE_CONNECTION_ACK_USEC - 1);
     assert_state(fixture, SPOKE_CONNECTION_CONNECTED);
@@ -769,7 +772,7 @@ test_silence_without_messages_is_fine(Fixture *fixture, gconstpointer unused)
     fake_transport_settled(1, SPOKE_VERDICT_ACCEPT);
     advance(fixture, 1000 * SEC);
     fake_outbox_put(fixture->outbox, 1, 100);
-    spoke_connection_wake(fixture->connection);
+    spoke_attachment_wake(fixture->attachment);
 
     advance(fixture, SPOKE_CONNECTION_ACK_USEC - 1);
 
@@ -798,12 +801,12 @@ test_arrival_is_settled(Fixture *fixture, gconstpointer unused)
     fake_transport_arrived(message, GUINT_TO_POINTER(8));
     g_assert_cmpuint(fixture->arrival, !=, first);
 
-    spoke_connection_settle(fixture->connection, first, SPOKE_VERDICT_ACCEPT);
-    spoke_connection_settle(fixture->connection, first, SPOKE_VERDICT_RELEASE); /* stale */
+    spoke_attachment_settle(fixture->attachment, first, SPOKE_VERDICT_ACCEPT);
+    spoke_attachment_settle(fixture->attachment, first, SPOKE_VERDICT_RELEASE); /* stale */
 
     g_assert_cmpuint(fixture->transport->verdicts->len, ==, 1);
     fake_transport_closed(SPOKE_CAUSE_NETWORK);
-    spoke_connection_settle(fixture->connection, fixture->arrival, SPOKE_VERDICT_ACCEPT);
+    spoke_attachment_settle(fixture->attachment, fixture->arrival, SPOKE_VERDICT_ACCEPT);
     g_assert_cmpuint(fixture->transport->verdicts->len, ==, 1);
 }
 
@@ -818,7 +821,7 @@ test_arrival_delays_renewal(Fixture *fixture, gconstpointer unused)
     assert_state(fixture, SPOKE_CONNECTION_DRAINING);
     g_assert_false(fixture->transport->is_closing);
 
-    spoke_connection_settle(fixture->connection, fixture->arrival, SPOKE_VERDICT_ACCEPT);
+    spoke_attachment_settle(fixture->attachment, fixture->arrival, SPOKE_VERDICT_ACCEPT);
 
     g_assert_true(fixture->transport->is_closing);
 }
@@ -828,9 +831,9 @@ test_receiving_can_be_paused(Fixture *fixture, gconstpointer unused)
 {
     connect_it(fixture);
     g_assert_true(fixture->transport->is_receiving);
-    spoke_connection_set_receiving(fixture->connection, FALSE);
+    spoke_attachment_set_receiving(fixture->attachment, FALSE);
     g_assert_false(fixture->transport->is_receiving);
-    spoke_connection_set_receiving(fixture->connection, FALSE);
+    spoke_attachment_set_receiving(fixture->attachment, FALSE);
     g_assert_cmpuint(fixture->transport->n_receive_calls, ==, 2);
 
     fake_transport_closed(SPOKE_CAUSE_NETWORK);
@@ -868,13 +871,22 @@ test_network_change_mends_no_refusal(Fixture *fixture, gconstpointer unused)
     g_assert_cmpint(wait_for_attempt(fixture), ==, 5 * SEC);
 }
 
+/* As a reload does. */
+static void
+reconfigure(Fixture *fixture, SpokeCredentials *credentials)
+{
+    spoke_connection_set_options(fixture->connection, &fixture->options);
+    spoke_attachment_set_credentials(fixture->attachment, credentials);
+    spoke_connection_retry(fixture->connection);
+}
+
 static void
 test_reconfigure_same_changes_nothing(Fixture *fixture, gconstpointer unused)
 {
     g_autoptr(SpokeCredentials) same = make_credentials(KEY);
 
     connect_it(fixture);
-    spoke_connection_reconfigure(fixture->connection, &fixture->options, fixture->identity, same);
+    reconfigure(fixture, same);
 
     assert_state(fixture, SPOKE_CONNECTION_CONNECTED);
     g_assert_false(fixture->transport->is_closing);
@@ -886,14 +898,14 @@ test_reconfigure_returns(Fixture *fixture, gconstpointer unused)
     g_autoptr(SpokeCredentials) other = make_credentials(OTHER_KEY);
 
     connect_it(fixture);
-    spoke_connection_reconfigure(fixture->connection, &fixture->options, fixture->identity, other);
+    reconfigure(fixture, other);
     g_assert_true(fixture->transport->is_closing);
     fake_transport_closed(SPOKE_CAUSE_CLOSED);
 
     g_assert_cmpuint(fixture->transport->n_created, ==, 2);
     fake_transport_log_in();
     fixture->options.keepalive_sec = 60;
-    spoke_connection_reconfigure(fixture->connection, &fixture->options, fixture->identity, other);
+    reconfigure(fixture, other);
     g_assert_true(fixture->transport->is_closing);
     fake_transport_closed(SPOKE_CAUSE_CLOSED);
 }
@@ -904,8 +916,7 @@ test_reconfigure_ends_a_wait(Fixture *fixture, gconstpointer unused)
     spoke_connection_start(fixture->connection);
     fake_transport_closed(SPOKE_CAUSE_BAD_CREDENTIALS);
 
-    spoke_connection_reconfigure(fixture->connection, &fixture->options, fixture->identity,
-                                 fixture->credentials);
+    reconfigure(fixture, fixture->credentials);
 
     assert_state(fixture, SPOKE_CONNECTION_CONNECTING);
 }
@@ -916,8 +927,7 @@ test_reconfigure_while_connecting(Fixture *fixture, gconstpointer unused)
     spoke_connection_start(fixture->connection);
     fixture->options.port = 99;
 
-    spoke_connection_reconfigure(fixture->connection, &fixture->options, fixture->identity,
-                                 fixture->credentials);
+    reconfigure(fixture, fixture->credentials);
 
     g_assert_cmpuint(fixture->transport->n_created, ==, 2);
     g_assert_cmpuint(fixture->transport->n_alive, ==, 1);

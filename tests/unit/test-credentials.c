@@ -34,6 +34,19 @@ make_with_token(void)
                             3600);
 }
 
+/* (nullable): NULL with @error, or with X.509 */
+static SpokeSecret *
+make_token(SpokeCredentials *credentials, const SpokeIdentity *identity, gint64 now_usec,
+           gint64 *ret_expiry_usec, GError **error)
+{
+    SpokeSecret *token = NULL;
+
+    if (!spoke_credentials_make_token(credentials, identity, now_usec, &token, ret_expiry_usec,
+                                      error))
+        g_assert_null(token);
+    return token;
+}
+
 /* The vector of iot-hub-protocol.md, 1.4; the host in the identity is not lower case. */
 static void
 test_make_token_1_4_signs(void)
@@ -43,8 +56,8 @@ test_make_token_1_4_signs(void)
     g_autoptr(SpokeIdentity) identity =
         spoke_identity_new("self", "Contoso.Azure-Devices.net", "dev-1", NULL);
     gint64 expiry_usec = 0;
-    g_autoptr(SpokeSecret) token = spoke_credentials_make_token(
-        credentials, identity, NOW_USEC + 999999, &expiry_usec, &error);
+    g_autoptr(SpokeSecret) token =
+        make_token(credentials, identity, NOW_USEC + 999999, &expiry_usec, &error);
 
     g_assert_no_error(error);
     g_assert_cmpint(expiry_usec, ==, 1893456000 * SEC);
@@ -62,7 +75,7 @@ test_make_token_1_4_signs_for_module(void)
         spoke_identity_new("self", "contoso.azure-devices.net", "dev-1", "mod-a");
     gint64 expiry_usec = 0;
     g_autoptr(SpokeSecret) token =
-        spoke_credentials_make_token(credentials, identity, NOW_USEC, &expiry_usec, &error);
+        make_token(credentials, identity, NOW_USEC, &expiry_usec, &error);
 
     g_assert_no_error(error);
     g_assert_cmpstr(
@@ -79,7 +92,7 @@ test_make_token_keeps_case_of_ids(void)
     g_autoptr(SpokeIdentity) identity = spoke_identity_new("self", "HUB", "Dev-A", "Mod-B");
     gint64 expiry_usec = 0;
     g_autoptr(SpokeSecret) token =
-        spoke_credentials_make_token(credentials, identity, NOW_USEC, &expiry_usec, &error);
+        make_token(credentials, identity, NOW_USEC, &expiry_usec, &error);
 
     g_assert_no_error(error);
     g_assert_nonnull(
@@ -95,7 +108,7 @@ test_make_token_names_policy(void)
     g_autoptr(SpokeIdentity) identity = spoke_identity_new("self", "h", "d", NULL);
     gint64 expiry_usec = 0;
     g_autoptr(SpokeSecret) token =
-        spoke_credentials_make_token(credentials, identity, NOW_USEC, &expiry_usec, &error);
+        make_token(credentials, identity, NOW_USEC, &expiry_usec, &error);
 
     g_assert_no_error(error);
     g_assert_true(g_str_has_suffix(spoke_secret_peek(token), "&skn=device"));
@@ -109,7 +122,7 @@ test_make_token_gives_ready_made(void)
     g_autoptr(SpokeIdentity) identity = spoke_identity_new("self", "h", "d", NULL);
     gint64 expiry_usec = 0;
     g_autoptr(SpokeSecret) token =
-        spoke_credentials_make_token(credentials, identity, NOW_USEC, &expiry_usec, &error);
+        make_token(credentials, identity, NOW_USEC, &expiry_usec, &error);
 
     g_assert_no_error(error);
     g_assert_cmpint(expiry_usec, ==, 1893456000 * SEC);
@@ -124,7 +137,7 @@ test_make_token_refuses_expired(void)
     g_autoptr(SpokeIdentity) identity = spoke_identity_new("self", "h", "d", NULL);
     gint64 expiry_usec = -1;
     g_autoptr(SpokeSecret) token =
-        spoke_credentials_make_token(credentials, identity, 1893456000 * SEC, &expiry_usec, &error);
+        make_token(credentials, identity, 1893456000 * SEC, &expiry_usec, &error);
 
     g_assert_null(token);
     g_assert_error(error, SPOKE_ERROR, SPOKE_ERROR_INVALID_CONFIG);
@@ -134,7 +147,7 @@ test_make_token_refuses_expired(void)
 }
 
 static void
-test_make_token_refuses_x509(void)
+test_make_token_has_none_for_x509(void)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(SpokeCredentials) credentials =
@@ -142,10 +155,12 @@ test_make_token_refuses_x509(void)
     g_autoptr(SpokeIdentity) identity = spoke_identity_new("self", "h", "d", NULL);
     gint64 expiry_usec = -1;
     g_autoptr(SpokeSecret) token =
-        spoke_credentials_make_token(credentials, identity, NOW_USEC, &expiry_usec, &error);
+        make_token(credentials, identity, NOW_USEC, &expiry_usec, &error);
 
     g_assert_null(token);
-    g_assert_error(error, SPOKE_ERROR, SPOKE_ERROR_INVALID_CONFIG);
+    g_assert_no_error(error);
+    g_assert_cmpint(expiry_usec, ==, 0);
+    g_assert_true(spoke_credentials_is_x509(credentials));
 }
 
 static void
@@ -218,7 +233,7 @@ main(int argc, char **argv)
     g_test_add_func("/credentials/make-token/names-policy", test_make_token_names_policy);
     g_test_add_func("/credentials/make-token/gives-ready-made", test_make_token_gives_ready_made);
     g_test_add_func("/credentials/make-token/refuses-expired", test_make_token_refuses_expired);
-    g_test_add_func("/credentials/make-token/refuses-x509", test_make_token_refuses_x509);
+    g_test_add_func("/credentials/make-token/has-none-for-x509", test_make_token_has_none_for_x509);
     g_test_add_func("/credentials/renewal-delay/is-75-to-85-percent",
                     test_renewal_delay_is_75_to_85_percent);
     g_test_add_func("/credentials/renewal-delay/keeps-last-minute-free",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "daemon/device.h"
+#include "daemon/devices.h"
 
-#include "daemon/device-private.h"
+#include "daemon/devices-private.h"
 #include "daemon/error.h"
 #include "daemon/properties.h"
 #include "daemon/strangers.h"
@@ -21,10 +21,10 @@
 typedef struct {
     Disk *disk;
     FakeTransport *hub;
-    FakeClock *connection_clock; /* borrowed from the device */
-    FakeClock *delivery_clock;   /* borrowed from the device */
+    FakeClock *clock; /* borrowed from the devices */
     SpokeConfig *config;
-    SpokeDevice *device;
+    SpokeDevices *devices;
+    SpokeDevice *device; /* the first */
 
     guint n_changed;
     guint n_put;
@@ -73,8 +73,14 @@ make_config(const char *connection_string)
     SpokeConfig *config = g_new0(SpokeConfig, 1);
     g_autoptr(GError) error = NULL;
 
-    config->connection_string = spoke_connection_string_parse(connection_string, &error);
+    SpokeDeviceConfig *self = g_new0(SpokeDeviceConfig, 1);
+
+    self->name = g_strdup("self");
+    self->connection_string = spoke_connection_string_parse(connection_string, &error);
     g_assert_no_error(error);
+    config->devices = g_ptr_array_new_with_free_func((GDestroyNotify)spoke_device_config_free);
+    g_ptr_array_add(config->devices, self);
+    config->transport = g_strdup("mqtt");
     config->mqtt_port = 8883;
     config->keepalive_sec = 180;
     config->connect_timeout_sec = 30;
@@ -119,26 +125,26 @@ make_device(Fixture *fixture)
     static const SpokeDeviceEvents events = {on_changed, on_settled, on_deliver};
     g_autoptr(GError) error = NULL;
 
-    fixture->connection_clock = fake_clock_new();
-    fixture->delivery_clock = fake_clock_new();
+    fixture->clock = fake_clock_new();
 
     const SpokeConnectionParts parts = {
         .module = &fake_transport_module,
-        .clock = &fixture->connection_clock->table,
         .random = no_chance,
     };
+    SpokeClockShare *share = spoke_clock_share_new(&fixture->clock->table);
 
-    fixture->device =
-        spoke_device_new_from(disk_open_spool(fixture->disk), "self", fixture->config, "/nowhere",
-                              &parts, &fixture->delivery_clock->table, &error);
+    fixture->devices =
+        spoke_devices_new_from(disk_open_spool(fixture->disk), fixture->config, "/nowhere", share,
+                               spoke_lines_new_from(share, &parts), &error);
     g_assert_no_error(error);
+    fixture->device = spoke_devices_get_nth(fixture->devices, 0);
     spoke_device_set_events(fixture->device, &events, fixture);
 }
 
 static void
 free_device(Fixture *fixture)
 {
-    g_clear_pointer(&fixture->device, spoke_device_free);
+    g_clear_pointer(&fixture->devices, spoke_devices_free);
     disk_close(fixture->disk);
 }
 
@@ -168,7 +174,7 @@ tear_down(Fixture *fixture, gconstpointer data)
 static void
 log_in(Fixture *fixture)
 {
-    spoke_device_start(fixture->device);
+    spoke_devices_start(fixture->devices);
     wait_until(fixture->hub->is_open);
     fake_transport_opened();
     wait_until(fixture->hub->is_attached_to);
@@ -481,7 +487,7 @@ test_reconfigure_refuses_other_identity(Fixture *fixture, gconstpointer data)
         g_autoptr(GError) error = NULL;
 
         config->outbox.bytes_max = 1;
-        g_assert_false(spoke_device_reconfigure(fixture->device, config, &error));
+        g_assert_false(spoke_devices_reconfigure(fixture->devices, config, &error));
 
         g_assert_error(error, SPOKE_ERROR, SPOKE_ERROR_INVALID_CONFIG);
         g_assert_true(g_str_has_prefix(error->message, others[i].text));
@@ -496,7 +502,7 @@ test_reconfigure_takes_hub_in_other_case(Fixture *fixture, gconstpointer data)
     g_autoptr(SpokeConfig) config = make_config("HostName=HUB.example;DeviceId=dev1;" KEY);
     g_autoptr(GError) error = NULL;
 
-    g_assert_true(spoke_device_reconfigure(fixture->device, config, &error));
+    g_assert_true(spoke_devices_reconfigure(fixture->devices, config, &error));
 
     g_assert_no_error(error);
 }
@@ -513,7 +519,7 @@ test_reconfigure_applies(Fixture *fixture, gconstpointer data)
     arrive(fixture, 1, 1);
     wait_until(fixture->hub->verdicts->len == 1);
 
-    g_assert_true(spoke_device_reconfigure(fixture->device, config, &error));
+    g_assert_true(spoke_devices_reconfigure(fixture->devices, config, &error));
     wait_until(!fixture->hub->is_receiving);
 
     g_assert_cmpuint(spoke_device_get_queue_bytes_max(fixture->device), ==, 5000);
@@ -535,7 +541,7 @@ test_stop_drains_and_refuses(Fixture *fixture, gconstpointer data)
     send_one(fixture, "m1");
     wait_until(fixture->hub->sent->len == 1);
     spoke_device_flush(fixture->device, FLUSH_USEC, on_flushed, fixture);
-    spoke_device_stop(fixture->device, PATIENCE_USEC, on_stopped, fixture);
+    spoke_devices_stop(fixture->devices, PATIENCE_USEC, on_stopped, fixture);
     g_assert_false(spoke_device_send(fixture->device, &late, 1, on_put, fixture, &error));
     g_assert_error(error, SPOKE_ERROR, SPOKE_ERROR_SHUTDOWN);
     g_clear_error(&error);
@@ -558,7 +564,7 @@ test_stop_without_connection_ends_at_once(Fixture *fixture, gconstpointer data)
     send_one(fixture, "m1");
     spoke_device_flush(fixture->device, FLUSH_USEC, on_flushed, fixture);
 
-    spoke_device_stop(fixture->device, PATIENCE_USEC, on_stopped, fixture);
+    spoke_devices_stop(fixture->devices, PATIENCE_USEC, on_stopped, fixture);
     g_assert_false(fixture->stopped);
     wait_until(fixture->stopped);
 
@@ -567,25 +573,33 @@ test_stop_without_connection_ends_at_once(Fixture *fixture, gconstpointer data)
 
 /* Messages of an identity that is not served */
 
+typedef struct {
+    SpokeDevices *devices;
+    GPtrArray *found;
+} Strangers;
+
 static void
 on_stranger(const char *identity, guint64 queued, guint64 received, gpointer user_data)
 {
-    g_ptr_array_add(user_data, g_strdup_printf("%s %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT,
-                                               identity, queued, received));
+    const Strangers *strangers = user_data;
+
+    if (!spoke_devices_serve(strangers->devices, identity))
+        g_ptr_array_add(strangers->found,
+                        g_strdup_printf("%s %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT, identity,
+                                        queued, received));
 }
 
 static GPtrArray *
 find_strangers(Fixture *fixture)
 {
-    GPtrArray *found = g_ptr_array_new_with_free_func(g_free);
+    Strangers strangers = {fixture->devices, g_ptr_array_new_with_free_func(g_free)};
     g_autoptr(GError) error = NULL;
-    gboolean ok = spoke_strangers_find(disk_get_spool(fixture->disk),
-                                       spoke_device_get_identity(fixture->device)->key, on_stranger,
-                                       found, &error);
+    gboolean ok =
+        spoke_strangers_find(disk_get_spool(fixture->disk), on_stranger, &strangers, &error);
 
     g_assert_no_error(error);
     g_assert_true(ok);
-    return found;
+    return strangers.found;
 }
 
 static void
