@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "dbus/device-handlers.h"
 
+#include "dbus/text-bus.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -103,7 +105,7 @@ write_last_error(SpokeDevice *device, sd_bus_message *reply)
         cause == SPOKE_CAUSE_NONE
             ? g_strdup("")
             : g_strconcat(has_detail ? detail : "", has_detail ? ". " : "", remedy, NULL);
-    g_autofree char *text = g_utf8_make_valid(sentence, -1); /* a peer may have a part in it */
+    g_autofree char *text = spoke_text_make_sendable(sentence); /* a peer may have a part in it */
 
     return sd_bus_message_append(reply, "(ss)", spoke_cause_to_string(cause), text);
 }

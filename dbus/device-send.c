@@ -3,6 +3,7 @@
 
 #include "dbus/call.h"
 #include "dbus/error-bus.h"
+#include "dbus/text-bus.h"
 
 #include <string.h>
 
@@ -188,8 +189,9 @@ spoke_device_emit_settled(SpokeDeviceBus *self, guint64 id, const char *notify,
     int r = sd_bus_message_new_signal(self->tree->bus, &signal, self->path, SPOKE_DEVICE_INTERFACE,
                                       "Settled");
     if (r >= 0)
-        r = sd_bus_message_append(signal, "tss", (uint64_t)id, outcome_names[outcome],
-                                  detail != NULL ? detail : "");
+        r = sd_bus_message_append(signal, "ts", (uint64_t)id, outcome_names[outcome]);
+    if (r >= 0)
+        r = spoke_text_append(signal, detail != NULL ? detail : "");
     if (r >= 0)
         r = sd_bus_send_to(self->tree->bus, signal, name, NULL);
     if (r >= 0)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "dbus/error-bus.h"
 
+#include "dbus/text-bus.h"
+
 #include <string.h>
 
 /*
@@ -50,8 +52,8 @@ spoke_error_to_bus(const GError *error, sd_bus_error *ret_error)
                                       "The daemon could not do this, its journal has the cause");
     }
 
-    /* A text that is not UTF-8 could not be sent, and the caller would wait for ever. */
-    g_autofree char *text = g_utf8_make_valid(error->message, -1);
+    /* A text that sd-bus refuses could not be sent, and the caller would wait for ever. */
+    g_autofree char *text = spoke_text_make_sendable(error->message);
     return sd_bus_error_set(ret_error, bus_names[error->code], text);
 }
 

@@ -5,6 +5,7 @@
 #include "dbus/error-bus.h"
 #include "dbus/options.h"
 #include "dbus/properties-bus.h"
+#include "dbus/text-bus.h"
 
 #include <string.h>
 
@@ -168,6 +169,21 @@ compute_ttl(const SpokeOptionValue *values, gint64 now_usec, gint64 *ret_ttl_use
 }
 
 static int
+append_text(sd_bus_message *m, const char *name, const char *value)
+{
+    int r = sd_bus_message_open_container(m, 'e', "sv");
+    if (r >= 0)
+        r = sd_bus_message_append_basic(m, 's', name);
+    if (r >= 0)
+        r = sd_bus_message_open_container(m, 'v', "s");
+    if (r >= 0)
+        r = spoke_text_append(m, value);
+    if (r >= 0)
+        r = sd_bus_message_close_container(m);
+    return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int
 append_system(sd_bus_message *m, const SpokeMessage *message)
 {
     for (guint i = 0; i < G_N_ELEMENTS(system_types); i++) {
@@ -175,7 +191,7 @@ append_system(sd_bus_message *m, const SpokeMessage *message)
         if (value == NULL)
             continue;
         int r = system_types[i].type == 's'
-                    ? sd_bus_message_append(m, "{sv}", system_types[i].name, "s", value)
+                    ? append_text(m, system_types[i].name, value)
                     : sd_bus_message_append(m, "{sv}", system_types[i].name, "t",
                                             (uint64_t)g_ascii_strtoull(value, NULL, 10));
         if (r < 0)

@@ -53,7 +53,8 @@ GPtrArray *spoke_message_reader_read_batch(SpokeMessageReader *reader, sd_bus_me
  * else. (transfer none) */
 const char *spoke_message_notify_name(const char *notify, const char *bus_id);
 
-/* Appends "saya{ss}a{sv}": id, body, properties, system. Returns: a negative errno on failure */
+/* Appends "saya{ss}a{sv}": id, body, properties, system. No message fails for what is in it.
+ * Returns: a negative errno on failure */
 int spoke_message_write(sd_bus_message *m, const SpokeDelivered *delivered);
 
 /* The number in an identifier that spoke_message_write() gave. FALSE if it is none of ours. */

@@ -3,6 +3,7 @@
 
 #include "daemon/properties.h"
 #include "dbus/error-bus.h"
+#include "dbus/text-bus.h"
 
 #include <string.h>
 
@@ -99,6 +100,17 @@ spoke_properties_read(sd_bus_message *m, GByteArray *list, guint count_max, size
     return TRUE;
 }
 
+static int
+write_pair(sd_bus_message *m, const char *name, const char *value)
+{
+    int r = sd_bus_message_open_container(m, 'e', "ss");
+    if (r >= 0)
+        r = spoke_text_append(m, name);
+    if (r >= 0)
+        r = spoke_text_append(m, value);
+    return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
 int
 spoke_properties_write(sd_bus_message *m, const void *list, size_t size)
 {
@@ -111,7 +123,7 @@ spoke_properties_write(sd_bus_message *m, const void *list, size_t size)
         return r;
     spoke_properties_iter_init(&iter, list, size);
     while (spoke_properties_iter_next(&iter, &name, &value)) {
-        r = sd_bus_message_append(m, "{ss}", name, value);
+        r = write_pair(m, name, value);
         if (r < 0)
             return r;
     }

@@ -22,5 +22,5 @@
 gboolean spoke_properties_read(sd_bus_message *m, GByteArray *list, guint count_max,
                                size_t bytes_max, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* Appends a packed list as a{ss}. Returns: a negative errno on failure */
+/* Appends a packed list as a{ss}, each text made sendable. Returns: a negative errno on failure */
 int spoke_properties_write(sd_bus_message *m, const void *list, size_t size);

@@ -409,6 +409,32 @@ test_receive_waits_and_completes(void)
     harness_wait_counter(h, "WaitingMessages", 0);
 }
 
+/* U+FFFE, U+FFFF and U+FDD0, which sd-bus does not send; hubs do. */
+static void
+test_noncharacters_keep_nothing_back(void)
+{
+    g_autoptr(Harness) h = connected_harness("");
+    g_autoptr(App) app = app_new(h, "{'mode': <'handle'>}");
+    const char *text = NULL;
+
+    cloud_sends(h, "m1",
+                ",\"properties\":{\"k\\uFFFF\":\"a\\uFFFEb\"},\"correlationId\":\"\\uFDD0\"");
+    GVariant *received = nth(h, app, 1);
+    g_autoptr(GVariant) properties = g_variant_get_child_value(received, 2);
+    g_assert_true(g_variant_lookup(properties, "k\ufffd", "&s", &text));
+    g_assert_cmpstr(text, ==, "a\ufffdb");
+    g_autoptr(GVariant) system = g_variant_get_child_value(received, 3);
+    g_assert_true(g_variant_lookup(system, "correlation-id", "&s", &text));
+    g_assert_cmpstr(text, ==, "\ufffd");
+    settle(h, app, "Complete", received);
+    app_free(g_steal_pointer(&app));
+
+    cloud_sends(h, "m2", ",\"properties\":{\"k\":\"a\\uFFFEb\"}");
+    g_autoptr(GVariant) reply = harness_call(h, NULL, "Receive", "(@t 20000, @a{sv} {})");
+    g_autofree char *body = body_of(reply);
+    g_assert_cmpstr(body, ==, "body of m2");
+}
+
 static void
 test_receive_times_out(void)
 {
@@ -542,6 +568,8 @@ main(int argc, char **argv)
     g_test_add_func("/c2d/dead-letter/handed-out-too-often",
                     test_handed_out_too_often_becomes_a_dead_letter);
     g_test_add_func("/c2d/receive/waits-and-completes", test_receive_waits_and_completes);
+    g_test_add_func("/c2d/receive/noncharacters-keep-nothing-back",
+                    test_noncharacters_keep_nothing_back);
     g_test_add_func("/c2d/receive/times-out", test_receive_times_out);
     g_test_add_func("/c2d/receive/lock-outlives-the-caller",
                     test_a_received_lock_outlives_the_caller);

@@ -72,6 +72,18 @@ test_to_bus_mends_texts_that_are_not_utf8(void)
 }
 
 static void
+test_to_bus_replaces_noncharacters(void)
+{
+    g_autoptr(GError) error =
+        g_error_new_literal(SPOKE_ERROR, SPOKE_ERROR_FAILED, "The hub says \xef\xbf\xbe");
+    g_auto(sd_bus_error) bus_error = SD_BUS_ERROR_NULL;
+
+    g_assert_cmpint(spoke_error_to_bus(error, &bus_error), <, 0);
+
+    g_assert_cmpstr(bus_error.message, ==, "The hub says \ufffd");
+}
+
+static void
 test_quote_cuts_between_characters(void)
 {
     g_autofree char *text = g_strnfill(63, 'a');
@@ -104,6 +116,7 @@ main(int argc, char **argv)
     g_test_add_func("/error-bus/to-bus/hides-foreign-texts", test_to_bus_hides_foreign_texts);
     g_test_add_func("/error-bus/to-bus/mends-texts-that-are-not-utf8",
                     test_to_bus_mends_texts_that_are_not_utf8);
+    g_test_add_func("/error-bus/to-bus/replaces-noncharacters", test_to_bus_replaces_noncharacters);
     g_test_add_func("/error-bus/quote/cuts-between-characters", test_quote_cuts_between_characters);
     g_test_add_func("/error-bus/quote/replaces-control-characters",
                     test_quote_replaces_control_characters);
