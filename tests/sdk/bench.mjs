@@ -27,7 +27,12 @@ export class Bench {
         this.device = require('azure-iot-device');
         this.common = require('azure-iot-common');
         this.Message = this.device.Message;
-        this.Mqtt = require('azure-iot-device-mqtt').Mqtt;
+        this.transports = {
+            ...require('azure-iot-device-mqtt'),
+            ...require('azure-iot-device-amqp'),
+            ...require('azure-iot-device-http'),
+        };
+        this.Mqtt = this.transports.Mqtt;
         this.clients = [];
         this.devices = 0;
     }
@@ -49,9 +54,9 @@ export class Bench {
     }
 
     // A client that is not open yet. Without `retry` the SDK hands each failure on at once, and
-    // tells of a lost connection with its event "disconnect".
-    client(connectionString, { retry = false } = {}) {
-        return this.#adopt(this.device.Client.fromConnectionString(connectionString, this.Mqtt), retry);
+    // tells of a lost connection with its event "disconnect". `transport` is a class of the SDK.
+    client(connectionString, { retry = false, transport = this.Mqtt } = {}) {
+        return this.#adopt(this.device.Client.fromConnectionString(connectionString, transport), retry);
     }
 
     clientWithToken(token, { retry = false } = {}) {
