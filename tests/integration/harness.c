@@ -208,10 +208,26 @@ harness_start_hub(Harness *h)
 
     (void)g_unlink(ready);
     h->hub = spawn(h, "hub.log", NULL,
-                   (const char *[]){program("SPOKE_EMULATOR"), "--state-dir", state, "--device",
-                                    HARNESS_DEVICE_ID, "--mqtt-port", mqtt, "--control-port",
-                                    control, "--ready-file", ready, "--journal", journal,
-                                    "--lock-timeout", "2", NULL});
+                   (const char *[]){program("SPOKE_EMULATOR"),
+                                    "--state-dir",
+                                    state,
+                                    "--device",
+                                    HARNESS_DEVICE_ID,
+                                    "--mqtt-port",
+                                    mqtt,
+                                    "--amqp-port",
+                                    "0",
+                                    "--https-port",
+                                    "0",
+                                    "--control-port",
+                                    control,
+                                    "--ready-file",
+                                    ready,
+                                    "--journal",
+                                    journal,
+                                    "--lock-timeout",
+                                    "2",
+                                    NULL});
     harness_wait(h, "the hub's start", file_exists, ready);
     if (!json_parser_load_from_file(parser, ready, NULL))
         harness_fail(h, "%s is not JSON", ready);
