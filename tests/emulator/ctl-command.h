@@ -59,6 +59,12 @@ gboolean ctl_run_set_device(Ctl *ctl, int argc, char **argv, GError **error);
 gboolean ctl_run_remove_device(Ctl *ctl, int argc, char **argv, GError **error);
 gboolean ctl_run_connection_string(Ctl *ctl, int argc, char **argv, GError **error);
 
+/* ctl-certificates.c */
+gboolean ctl_run_certificates(Ctl *ctl, int argc, char **argv, GError **error);
+gboolean ctl_run_add_certificate(Ctl *ctl, int argc, char **argv, GError **error);
+gboolean ctl_run_remove_certificate(Ctl *ctl, int argc, char **argv, GError **error);
+gboolean ctl_run_make_certificate(Ctl *ctl, int argc, char **argv, GError **error);
+
 /* ctl-messages.c */
 gboolean ctl_run_messages(Ctl *ctl, int argc, char **argv, GError **error);
 gboolean ctl_run_wait_messages(Ctl *ctl, int argc, char **argv, GError **error);

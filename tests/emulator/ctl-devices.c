@@ -83,9 +83,9 @@ print_device(JsonNode *answer)
         {"Messages received", "messagesReceived", FALSE},
         {"C2D queued", "cloudToDeviceMessageCount", FALSE},
         {"Generation", "generationId", FALSE},
+        {"Connection string", "connectionString", FALSE},
         {"Primary key", "primaryKey", FALSE},
         {"Secondary key", "secondaryKey", FALSE},
-        {"Connection string", "connectionString", FALSE},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
@@ -93,6 +93,33 @@ print_device(JsonNode *answer)
                                                    : ctl_member(device, fields[i].member);
         ctl_print_field(fields[i].name, value);
     }
+}
+
+/* What the device shows to be let in. */
+static void
+print_authentication(JsonNode *answer)
+{
+    JsonObject *device = json_node_get_object(answer);
+    JsonObject *authentication = json_object_get_object_member(device, "authentication");
+    JsonObject *thumbprints = authentication != NULL
+                                  ? json_object_get_object_member(authentication, "x509Thumbprint")
+                                  : NULL;
+
+    if (thumbprints == NULL)
+        return;
+    g_autofree char *type = ctl_member(authentication, "type");
+    g_autofree char *primary = ctl_member(thumbprints, "primaryThumbprint");
+    g_autofree char *secondary = ctl_member(thumbprints, "secondaryThumbprint");
+    ctl_print_field("Authentication", type);
+    ctl_print_field("Thumbprint", primary);
+    ctl_print_field("2nd thumbprint", secondary);
+}
+
+static void
+print_whole_device(JsonNode *answer)
+{
+    print_device(answer);
+    print_authentication(answer);
 }
 
 gboolean
@@ -103,7 +130,7 @@ ctl_run_device(Ctl *ctl, int argc, char **argv, GError **error)
         return FALSE;
 
     g_autofree char *path = device_path(arguments[0]);
-    return ctl_show(ctl, path, JSON_NODE_OBJECT, print_device, error);
+    return ctl_show(ctl, path, JSON_NODE_OBJECT, print_whole_device, error);
 }
 
 /* For add-device and connection-string: the bare string, which scripts put into variables. */
@@ -117,28 +144,95 @@ print_connection_string(Ctl *ctl, JsonNode *answer)
                                                         "connectionString", ""));
 }
 
+/* What --key and the others say; NULL says nothing. */
+typedef struct {
+    char *key;                  /* owned */
+    char *secondary_key;        /* owned */
+    char *thumbprint;           /* owned */
+    char *secondary_thumbprint; /* owned */
+    gboolean by_authority;
+} Credentials;
+
+static void
+credentials_clear(Credentials *credentials)
+{
+    g_clear_pointer(&credentials->key, g_free);
+    g_clear_pointer(&credentials->secondary_key, g_free);
+    g_clear_pointer(&credentials->thumbprint, g_free);
+    g_clear_pointer(&credentials->secondary_thumbprint, g_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Credentials, credentials_clear)
+
+static gboolean
+check_credentials(const Credentials *credentials, GError **error)
+{
+    gboolean by_key = credentials->key != NULL || credentials->secondary_key != NULL;
+    gboolean by_thumbprint =
+        credentials->thumbprint != NULL || credentials->secondary_thumbprint != NULL;
+
+    if ((by_key ? 1 : 0) + (by_thumbprint ? 1 : 0) + (credentials->by_authority ? 1 : 0) > 1) {
+        g_set_error(error, CTL_ERROR, CTL_ERROR_USAGE,
+                    "Keys, thumbprints and --ca exclude one another");
+        return FALSE;
+    }
+    return ctl_check_utf8("--key", credentials->key, error) &&
+           ctl_check_utf8("--secondary-key", credentials->secondary_key, error) &&
+           ctl_check_utf8("--thumbprint", credentials->thumbprint, error) &&
+           ctl_check_utf8("--secondary-thumbprint", credentials->secondary_thumbprint, error);
+}
+
+static void
+set_text(JsonObject *object, const char *name, const char *value)
+{
+    if (value != NULL)
+        json_object_set_string_member(object, name, value);
+}
+
+static JsonNode *
+body_of(const Credentials *credentials)
+{
+    JsonObject *device = json_object_new();
+    JsonObject *authentication = json_object_new();
+    JsonObject *keys = json_object_new();
+    JsonObject *thumbprints = json_object_new();
+    const char *type = credentials->by_authority         ? "certificateAuthority"
+                       : credentials->thumbprint != NULL ? "selfSigned"
+                       : credentials->key != NULL        ? "sas"
+                                                         : NULL;
+
+    set_text(authentication, "type", type);
+    set_text(keys, "primaryKey", credentials->key);
+    set_text(keys, "secondaryKey", credentials->secondary_key);
+    set_text(thumbprints, "primaryThumbprint", credentials->thumbprint);
+    set_text(thumbprints, "secondaryThumbprint", credentials->secondary_thumbprint);
+    json_object_set_object_member(authentication, "symmetricKey", keys);
+    json_object_set_object_member(authentication, "x509Thumbprint", thumbprints);
+    json_object_set_object_member(device, "authentication", authentication);
+    return take_object(device);
+}
+
 gboolean
 ctl_run_add_device(Ctl *ctl, int argc, char **argv, GError **error)
 {
-    g_autofree char *key = NULL;
-    g_autofree char *secondary = NULL;
+    g_auto(Credentials) given = {0};
     g_auto(GStrv) arguments = NULL;
     const GOptionEntry entries[] = {
-        {"key", 0, 0, G_OPTION_ARG_FILENAME, &key, "Primary key (16 to 64 bytes)", "BASE64"},
-        {"secondary-key", 0, 0, G_OPTION_ARG_FILENAME, &secondary, "Secondary key", "BASE64"},
+        {"key", 0, 0, G_OPTION_ARG_FILENAME, &given.key, "Primary key (16 to 64 bytes)", "BASE64"},
+        {"secondary-key", 0, 0, G_OPTION_ARG_FILENAME, &given.secondary_key, "Secondary key",
+         "BASE64"},
+        {"thumbprint", 0, 0, G_OPTION_ARG_FILENAME, &given.thumbprint,
+         "SHA-1 or SHA-256 of its certificate", "HEX"},
+        {"secondary-thumbprint", 0, 0, G_OPTION_ARG_FILENAME, &given.secondary_thumbprint,
+         "The same of another one", "HEX"},
+        {"ca", 0, 0, G_OPTION_ARG_NONE, &given.by_authority,
+         "Its certificate is signed by an authority of the hub", NULL},
         {NULL},
     };
     if (!ctl_parse(ctl, entries, argc, argv, 1, 1, &arguments, error) ||
-        !ctl_check_utf8("--key", key, error) ||
-        !ctl_check_utf8("--secondary-key", secondary, error))
+        !check_credentials(&given, error))
         return FALSE;
 
-    JsonObject *device = json_object_new();
-    g_autoptr(JsonNode) body = take_object(device);
-    if (key != NULL)
-        json_object_set_string_member(device, "primaryKey", key);
-    if (secondary != NULL)
-        json_object_set_string_member(device, "secondaryKey", secondary);
+    g_autoptr(JsonNode) body = body_of(&given);
     g_autofree char *path = device_path(arguments[0]);
     g_autoptr(JsonNode) answer =
         ctl_client_call(ctl->client, "PUT", path, body, JSON_NODE_OBJECT, error);

@@ -21,9 +21,10 @@
 static const CtlCommand commands[] = {
     {"devices", "", "List the devices and who is connected", NULL, ctl_run_devices},
     {"device", "DEVICE", "Show one device with its keys", NULL, ctl_run_device},
-    {"add-device", "DEVICE [--key BASE64]", "Register a device and print its connection string",
-     "Without --key the emulator makes a key. Adding a device that exists changes its\n"
-     "key if one is given, and nothing otherwise.",
+    {"add-device", "DEVICE [--key BASE64 | --thumbprint HEX | --ca]",
+     "Register a device and print its connection string",
+     "Without any of them the emulator makes a key. Adding a device that exists changes what\n"
+     "is given, and nothing otherwise.",
      ctl_run_add_device},
     {"set-device", "DEVICE --status enabled|disabled", "Enable or disable a device",
      "Disabling a device ends its connection, as the real hub does.", ctl_run_set_device},
@@ -31,6 +32,17 @@ static const CtlCommand commands[] = {
      ctl_run_remove_device},
     {"connection-string", "DEVICE", "Print a device's connection string, for scripts", NULL,
      ctl_run_connection_string},
+    {"certificates", "", "List the authorities that may sign certificates of devices", NULL,
+     ctl_run_certificates},
+    {"add-certificate", "FILE", "Register an authority, and print its thumbprint", NULL,
+     ctl_run_add_certificate},
+    {"remove-certificate", "THUMBPRINT", "Forget an authority", NULL, ctl_run_remove_certificate},
+    {"make-certificate", "DEVICE [--out DIR] [--self-signed|--signed] [--days N]",
+     "Make a certificate for a device, to try",
+     "Writes DEVICE.pem and DEVICE-key.pem, and has the device, which is registered if it\n"
+     "is not there, use them from now on. --signed takes an authority for tests that the\n"
+     "emulator makes and registers.",
+     ctl_run_make_certificate},
     {"messages", "[--device D] [--since N] [--limit N] [--follow]",
      "Show what devices sent, in order of arrival",
      "--limit N shows the newest N, or with --since the first N after that number.\n"
@@ -56,13 +68,15 @@ static const CtlCommand commands[] = {
      ctl_run_feedback},
     {"fault", "KIND [KEY=VALUE]...", "Make the emulator misbehave",
      "Kinds and their keys; device=ID restricts each to one device:\n"
-     "  refuse        answer connects with CONNACK code=3, the next count=1 times (0: always)\n"
+     "  refuse        answer connects with CONNACK code=3, the next count=1 times (0: always);\n"
+     "                HTTPS requests with 503 for code 3 and with 401 for others\n"
      "  refuse-tcp    close new sockets before TLS, the next count=1 times\n"
      "  cut-after     take after=N messages, then close without acknowledging the next,\n"
      "                count=1 times; the next is stored all the same with store=true\n"
      "  stall-acks    hold acknowledgements for ms=N, or until cleared\n"
      "  delay         wait ms=N before each acknowledgement\n"
-     "  throttle      close the connection above rate=N messages a second\n"
+     "  throttle      take no more than rate=N messages a second\n"
+     "  quota         take none of the next count=N messages: the day's quota is used up\n"
      "  drop          close the connections of now\n"
      "  black-hole    keep the sockets, read nothing, answer nothing\n"
      "  clock-skew    add sec=N to the hub's clock for tokens and expiry\n"
