@@ -65,7 +65,8 @@ login_plain(EmuAmqpSession *self, const char *user, const char *password)
 static gboolean
 take_plain(EmuAmqpSession *self, const pn_bytes_t *response)
 {
-    g_autofree char *text = g_strndup(response->start, response->size);
+    g_autofree char *text = g_malloc0(response->size + 1);
+    memcpy(text, response->start, response->size);
     const char *end = text + response->size;
     const char *user = text + strlen(text) + 1;
     const char *password = user < end ? user + strlen(user) + 1 : end;
