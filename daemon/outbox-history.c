@@ -9,8 +9,9 @@
  * back meets the line as it was when it was asked for. Rows in a page that are in memory as well,
  * or whose removal is under way, are passed over.
  */
-#define DROP_ROWS_MAX 4096
-#define DROP_FRACTION 32 /* of the limit: at least that much at once, for the sake of speed */
+#define DROP_ROWS_MAX   4096
+#define DROP_FRACTION   32 /* of the limit: at least that much at once, for the sake of speed */
+#define DROP_RETRY_USEC G_USEC_PER_SEC
 
 /* Opening */
 
@@ -343,6 +344,12 @@ drop_done(SpokeSpoolOp *op, const GError *error)
     if (outbox->is_closed)
         return;
     outbox->lanes[drop->span.lane].is_busy = FALSE;
+    if (error != NULL) {
+        spoke_outbox_lane_set_read(&outbox->lanes[drop->span.lane], 0);
+        outbox->drop_due_usec = g_get_monotonic_time() + DROP_RETRY_USEC;
+        spoke_outbox_tend_soon(outbox);
+        return;
+    }
     spoke_outbox_lane_set_read(&outbox->lanes[drop->span.lane], drop->drop.last_id);
     spoke_outbox_forget(outbox, drop->span.lane, drop->drop.tally.messages, drop->drop.tally.bytes);
     for (guint i = 0; i < drop->drop.notify->len; i++)
@@ -363,9 +370,10 @@ drop_free(SpokeSpoolOp *op)
     g_free(drop);
 }
 
+/* Kept by the writer until it succeeds, it would keep pages away as long: on a full disk what can't
+ * be dropped can be sent. */
 static const SpokeSpoolOpClass drop_class = {
     .need = SPOKE_SPOOL_REMOVES,
-    .is_kept = TRUE,
     .run = drop_run,
     .done = drop_done,
     .free = drop_free,
@@ -416,7 +424,12 @@ spoke_outbox_make_room(SpokeOutbox *outbox)
     while (!lane->is_busy && spoke_outbox_sum_bytes(outbox) > limit &&
            (message = spoke_outbox_lane_pop_oldest(lane)) != NULL)
         spoke_outbox_finish(outbox, message, SPOKE_OUTCOME_DROPPED, "The queue was full");
-    if (!lane->is_busy && spoke_outbox_sum_bytes(outbox) > limit &&
-        lane->history_id > lane->read_id)
+    if (lane->is_busy || spoke_outbox_sum_bytes(outbox) <= limit ||
+        lane->history_id <= lane->read_id)
+        return;
+    if (g_get_monotonic_time() >= outbox->drop_due_usec)
         push_drop(outbox, spoke_outbox_sum_bytes(outbox) - limit);
+    else
+        spoke_chores_schedule(spoke_spool_get_chores(outbox->spool), &outbox->chore,
+                              outbox->drop_due_usec);
 }

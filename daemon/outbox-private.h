@@ -82,6 +82,7 @@ struct SpokeOutbox {
     SpokeChore chore;
     gint64 deletion_due_usec; /* monotonic */
     gint64 unwritten_due_usec;
+    gint64 drop_due_usec; /* not before it; 0 */
     SpokeOutboxSearch searches[SPOKE_N_LANES];
     SpokeChore alarm;  /* for the first to expire */
     gint64 round_usec; /* when it last rang, on the spool's clock */

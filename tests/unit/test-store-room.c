@@ -237,6 +237,30 @@ test_open_on_full_disk_delivers(void)
     unmount(&fixture);
 }
 
+/* What can't be dropped can still be sent. */
+static void
+test_open_on_full_disk_delivers_what_is_too_much(void)
+{
+    g_auto(Fixture) fixture;
+    mount_small(&fixture);
+    fixture_open(&fixture);
+    for (guint i = 0; i < 1000; i++)
+        put_long(&fixture, i, SPOKE_DURABILITY_SYNCED);
+    fixture_settle_down(&fixture);
+    fixture_close(&fixture);
+    int eater = eat_disk(&fixture);
+    fixture.options.when_full = SPOKE_WHEN_FULL_DROP_OLDEST;
+    fixture.options.bytes_max = 64 * 1024;
+
+    fixture_open(&fixture);
+    guint n = drain(&fixture);
+
+    g_assert_cmpuint(n + fixture.n_settled, >=, 1000);
+    g_assert_cmpuint(n, >, 0);
+    free_disk(&fixture, eater);
+    unmount(&fixture);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -253,5 +277,7 @@ main(int argc, char **argv)
     g_test_add_func("/store-room/full/recovers-by-itself", test_full_disk_recovers_by_itself);
     g_test_add_func("/store-room/full/keeps-flushed", test_full_disk_keeps_flushed);
     g_test_add_func("/store-room/full/open-delivers", test_open_on_full_disk_delivers);
+    g_test_add_func("/store-room/full/open-delivers-what-is-too-much",
+                    test_open_on_full_disk_delivers_what_is_too_much);
     return g_test_run();
 }
