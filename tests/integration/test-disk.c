@@ -142,6 +142,66 @@ test_full_disk_leaves_c2d_at_the_hub(void)
     assert_logged(disk, "The disk takes no messages from the hub");
 }
 
+/* Each time it connects, the hub offers what the disk can't take; what goes the other way must get
+ * through all the same. */
+static void
+drain_beside_c2d(gboolean is_restarted)
+{
+    g_autoptr(Disk) disk = disk_new("size=32m");
+    g_autofree char *text = g_strnfill(50000, 'x');
+    guint accepted = 0;
+
+    g_autoptr(JsonNode) fault =
+        harness_hub(disk->h, "POST", "/faults", "{\"kind\":\"refuse\",\"code\":3,\"count\":0}");
+    harness_start_daemon(disk->h);
+    for (; accepted < 1000; accepted++) {
+        g_autoptr(GVariant) reply = send_text(disk, text, NULL);
+        if (reply == NULL)
+            break;
+        if (accepted == 19)
+            fill(disk);
+    }
+    if (is_restarted) {
+        harness_kill_daemon(disk->h, SIGKILL);
+        fill(disk);
+        harness_start_daemon(disk->h);
+    }
+    for (guint i = 0; i < 20; i++) {
+        g_autofree char *body = g_strdup_printf("{\"body\":\"%s\",\"messageId\":\"m%u\"}", text, i);
+        g_autoptr(JsonNode) answer =
+            harness_hub(disk->h, "POST", "/devices/" HARNESS_DEVICE_ID "/messages", body);
+    }
+    g_autoptr(JsonNode) cleared = harness_hub(disk->h, "DELETE", "/faults", NULL);
+
+    harness_wait_counter(disk->h, "QueuedMessages", 0);
+    harness_wait_arrived(disk->h, accepted);
+    g_assert_cmpuint(accepted, >=, 20);
+    g_assert_cmpuint(accepted, <, 1000);
+
+    /* They have left the disk as well, which is as full as before. */
+    g_assert_cmpint(harness_stop_daemon(disk->h), ==, 0);
+    fill(disk);
+    harness_start_daemon(disk->h);
+    g_assert_cmpuint(harness_counter(disk->h, "QueuedMessages"), ==, 0);
+
+    drain(disk);
+    for (guint i = 0; i < 20; i++) {
+        g_autoptr(GVariant) reply = harness_call(disk->h, NULL, "Receive", "(@t 80000, @a{sv} {})");
+    }
+}
+
+static void
+test_full_disk_drains_though_c2d_waits(void)
+{
+    drain_beside_c2d(FALSE);
+}
+
+static void
+test_full_disk_drains_though_c2d_waits_after_a_restart(void)
+{
+    drain_beside_c2d(TRUE);
+}
+
 static void
 test_read_only_disk_is_named_at_start(void)
 {
@@ -193,6 +253,9 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/disk/full/refuses-and-recovers", test_full_disk_refuses_and_recovers);
     g_test_add_func("/disk/full/leaves-c2d-at-the-hub", test_full_disk_leaves_c2d_at_the_hub);
+    g_test_add_func("/disk/full/drains-though-c2d-waits", test_full_disk_drains_though_c2d_waits);
+    g_test_add_func("/disk/full/drains-though-c2d-waits-after-a-restart",
+                    test_full_disk_drains_though_c2d_waits_after_a_restart);
     g_test_add_func("/disk/read-only/is-named-at-start", test_read_only_disk_is_named_at_start);
     g_test_add_func("/disk/damaged/is-set-aside", test_damaged_spool_is_set_aside);
     return g_test_run();

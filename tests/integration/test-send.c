@@ -512,6 +512,43 @@ test_an_expired_message_is_not_sent(void)
 }
 
 static void
+test_a_message_expires_while_the_hub_is_away(void)
+{
+    g_autoptr(Harness) h = harness_new();
+    Settled settled = {0};
+
+    harness_kill_hub(h, SIGKILL);
+    harness_start_daemon(h);
+    watch_settled(harness_get_bus(h), &settled);
+    gint64 begin_usec = g_get_monotonic_time();
+    g_autoptr(GVariant) reply = harness_call(
+        h, NULL, "SendText", "('old', @a{ss} {}, {'notify': <true>, 'ttl': <@t 500>})");
+    harness_wait(h, "Settled", is_settled, &settled);
+    gint64 took_usec = g_get_monotonic_time() - begin_usec;
+
+    g_assert_cmpstr(settled.outcome, ==, "expired");
+    g_assert_cmpint(took_usec, >=, 500 * 1000);
+    g_assert_cmpint(took_usec, <, 1500 * 1000 + G_USEC_PER_SEC); /* one for a slow machine */
+    g_assert_cmpuint(harness_counter(h, "QueuedMessages"), ==, 0);
+    g_assert_cmpuint(harness_counter(h, "QueuedBytes"), ==, 0);
+    g_free(settled.outcome);
+}
+
+static void
+test_what_can_never_fit_is_too_large(void)
+{
+    g_autoptr(Harness) h = harness_new();
+    g_autofree char *text = text_of(70000);
+
+    harness_configure(h, "[Spool]\nBytesMax=64K\n");
+    harness_start_daemon(h);
+
+    harness_refused(h, NULL, "TooLarge", "SendText", "(%s, @a{ss} {}, @a{sv} {})", text);
+    harness_refused(h, NULL, "InvalidProperty", "SendText",
+                    "('x', {'room': '1', 'room': '2'}, @a{sv} {})");
+}
+
+static void
 test_urgent_overtakes_the_backlog(void)
 {
     g_autoptr(Harness) h = harness_new();
@@ -576,6 +613,10 @@ main(int argc, char **argv)
     g_test_add_func("/send/settled/stopped-sender-is-not-flooded",
                     test_a_stopped_sender_is_not_flooded);
     g_test_add_func("/send/ttl/expired-is-not-sent", test_an_expired_message_is_not_sent);
+    g_test_add_func("/send/ttl/expires-while-the-hub-is-away",
+                    test_a_message_expires_while_the_hub_is_away);
+    g_test_add_func("/send/full/what-can-never-fit-is-too-large",
+                    test_what_can_never_fit_is_too_large);
     g_test_add_func("/send/urgent/overtakes-the-backlog", test_urgent_overtakes_the_backlog);
     g_test_add_func("/send/flush/tells-what-remains", test_flush_tells_what_remains);
     g_test_add_func("/send/hub/lists-the-newest", test_hub_lists_the_newest);
