@@ -52,6 +52,10 @@ on_left(SpokeParcel *parcel, const GError *error, gpointer user_data)
     g_autofree Leaver *leaver = user_data;
 
     spoke_delivery_note_storage(leaver->delivery, error);
+    if (error == NULL)
+        spoke_parcel_end_hold(parcel, parcel->hub_verdict);
+    else
+        parcel->hub_verdict = SPOKE_VERDICT_ACCEPT;
     if (leaver->receiver != NULL)
         answer_receiver(leaver->receiver, parcel, error);
     else if (leaver->done != NULL)
@@ -99,6 +103,14 @@ spoke_delivery_remove(SpokeDelivery *self, SpokeParcel *parcel, SpokeInboxFunc d
                       gpointer user_data)
 {
     spoke_shelf_remove(self->shelf, parcel, on_left, leaver_new(self, done, user_data));
+}
+
+void
+spoke_delivery_give_back(SpokeDelivery *self, SpokeParcel *parcel, SpokeVerdict verdict,
+                         SpokeInboxFunc done, gpointer user_data)
+{
+    parcel->hub_verdict = verdict;
+    spoke_delivery_remove(self, parcel, done, user_data);
 }
 
 void

@@ -63,6 +63,9 @@ void spoke_delivery_let_go(SpokeDelivery *delivery, SpokeParcel *parcel);
 /* Off the disk; then either @receiver (transfer full) gets it or @done (nullable) is called. */
 void spoke_delivery_remove(SpokeDelivery *delivery, SpokeParcel *parcel, SpokeInboxFunc done,
                            gpointer user_data);
+/* Likewise; the hub, which waits for a verdict, gets this one. */
+void spoke_delivery_give_back(SpokeDelivery *delivery, SpokeParcel *parcel, SpokeVerdict verdict,
+                              SpokeInboxFunc done, gpointer user_data);
 void spoke_delivery_remove_for(SpokeDelivery *delivery, SpokeParcel *parcel,
                                SpokeReceiver *receiver);
 void spoke_delivery_bury(SpokeDelivery *delivery, SpokeParcel *parcel, SpokeDeadReason reason,

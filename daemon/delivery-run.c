@@ -231,6 +231,22 @@ end_locks(SpokeDelivery *self, gint64 now_usec)
     }
 }
 
+/* The hub need not wait for a message that nobody here wants now, nor for long for one that
+ * somebody does: it is on our disk. */
+static void
+end_holds(SpokeDelivery *self, gint64 now_usec)
+{
+    for (GList *link = spoke_shelf_peek_alive(self->shelf); link != NULL; link = link->next) {
+        SpokeParcel *parcel = link->data;
+        gboolean is_unwanted = parcel->state == SPOKE_PARCEL_WAITING && !parcel->announced;
+
+        if (parcel->hub_done == NULL || parcel->state == SPOKE_PARCEL_LEAVING)
+            continue;
+        if (parcel->hub_end_usec <= now_usec || is_unwanted || self->stopped)
+            spoke_parcel_end_hold(parcel, SPOKE_VERDICT_ACCEPT);
+    }
+}
+
 static void
 refuse_receivers(SpokeDelivery *self, gint64 now_usec)
 {
@@ -293,6 +309,8 @@ set_alarms(SpokeDelivery *self)
     for (GList *link = spoke_shelf_peek_alive(self->shelf); link != NULL; link = link->next) {
         const SpokeParcel *parcel = link->data;
 
+        if (parcel->hub_done != NULL)
+            boot_usec = MIN(boot_usec, parcel->hub_end_usec);
         if (parcel->state == SPOKE_PARCEL_LOCKED)
             boot_usec = MIN(boot_usec, parcel->lock_end_usec);
         else if (parcel->state == SPOKE_PARCEL_WAITING && !idle)
@@ -315,6 +333,7 @@ run(gpointer user_data)
     end_locks(self, now_usec);
     if (!self->stopped && self->storage_retry_usec == 0)
         distribute(self);
+    end_holds(self, now_usec);
     refuse_receivers(self, now_usec);
     spoke_delivery_give_answers(self);
     say_paused(self);

@@ -63,14 +63,24 @@ spoke_delivery_new(SpokeInbox *inbox, SpokeClock *clock, const SpokeDeliveryOpti
     return g_steal_pointer(&self);
 }
 
+/* They are ours: they are on disk. */
+static void
+end_holds(SpokeDelivery *self)
+{
+    for (GList *link = spoke_shelf_peek_alive(self->shelf); link != NULL; link = link->next)
+        spoke_parcel_end_hold(link->data, SPOKE_VERDICT_ACCEPT);
+}
+
 void
 spoke_delivery_free(SpokeDelivery *self)
 {
     if (self == NULL)
         return;
 
-    if (self->shelf != NULL)
+    if (self->shelf != NULL) {
         spoke_delivery_stop(self);
+        end_holds(self);
+    }
     while (!g_queue_is_empty(&self->receivers))
         spoke_receiver_refuse(g_queue_pop_head(&self->receivers), SPOKE_ERROR_SHUTDOWN,
                               "The daemon is stopping");
@@ -155,36 +165,105 @@ check_room(SpokeDelivery *self, GError **error)
     return FALSE;
 }
 
-void
-spoke_delivery_take_over(SpokeDelivery *self, SpokeMessage *message, SpokeInboxFunc done,
-                         gpointer user_data)
+static void
+store(SpokeDelivery *self, SpokeMessage *message, SpokeInboxFunc done, gpointer user_data,
+      SpokeParcel **ret_parcel)
 {
-    SpokeDigest digest = spoke_digest_of(message);
-    SpokeParcel *repeated = spoke_shelf_find_repeated(self->shelf, digest);
-    GError *error = NULL;
-
-    if (repeated != NULL && repeated->state == SPOKE_PARCEL_STORING) {
-        spoke_parcel_add_waiter(repeated, done, user_data);
-        return;
-    }
-    if (repeated != NULL || spoke_shelf_has_had(self->shelf, digest)) {
-        answer_later(self, done, user_data, NULL);
-        return;
-    }
-    if (!check_room(self, &error)) {
-        answer_later(self, done, user_data, error);
-        return;
-    }
-
     SpokeParcel *parcel = spoke_shelf_store(
         self->shelf, message, spoke_delivery_now(self, SPOKE_CLOCK_WALL), on_stored, self);
 
+    *ret_parcel = parcel;
     spoke_parcel_add_waiter(parcel, done, user_data);
     /* A handler is free: its count goes to the disk in the same commit, not in one of its own. */
     if (!self->stopped && spoke_subscriptions_get_room(&self->subscriptions, message) >=
                               spoke_shelf_get_totals(self->shelf)->storing)
         spoke_shelf_raise_count(self->shelf, parcel, spoke_delivery_on_counted, self);
     spoke_delivery_ask_for_run(self);
+}
+
+/* @ret_parcel: what has been stored; NULL if that was not needed or not possible */
+static void
+take_over(SpokeDelivery *self, SpokeMessage *message, SpokeInboxFunc done, gpointer user_data,
+          SpokeParcel **ret_parcel)
+{
+    SpokeDigest digest = spoke_digest_of(message);
+    SpokeParcel *repeated = spoke_shelf_find_repeated(self->shelf, digest);
+    GError *error = NULL;
+
+    *ret_parcel = NULL;
+    if (repeated != NULL && repeated->state == SPOKE_PARCEL_STORING)
+        spoke_parcel_add_waiter(repeated, done, user_data);
+    else if (repeated != NULL || spoke_shelf_has_had(self->shelf, digest))
+        answer_later(self, done, user_data, NULL);
+    else if (!check_room(self, &error))
+        answer_later(self, done, user_data, error);
+    else
+        store(self, message, done, user_data, ret_parcel);
+}
+
+void
+spoke_delivery_take_over(SpokeDelivery *self, SpokeMessage *message, SpokeInboxFunc done,
+                         gpointer user_data)
+{
+    SpokeParcel *unused;
+
+    take_over(self, message, done, user_data, &unused);
+}
+
+/* The hub waits for a verdict on a message that is on its way to the disk. */
+typedef struct {
+    SpokeDelivery *delivery; /* borrowed, outlives us */
+    SpokeParcel *parcel;     /* borrowed; NULL: a repeat, whose verdict has been given */
+    SpokeVerdictFunc done;
+    gpointer user_data;
+} Hold;
+
+static void
+hold(SpokeDelivery *self, SpokeParcel *parcel, SpokeVerdictFunc done, gpointer user_data)
+{
+    spoke_parcel_hold(parcel, done, user_data,
+                      spoke_delivery_now(self, SPOKE_CLOCK_BOOT) + SPOKE_DELIVERY_HOLD_USEC);
+    spoke_delivery_ask_for_run(self);
+}
+
+static void
+on_held_stored(const GError *error, gpointer user_data)
+{
+    g_autofree Hold *self = user_data;
+
+    if (error != NULL)
+        self->done(SPOKE_VERDICT_RELEASE, self->user_data);
+    else if (self->parcel == NULL)
+        self->done(SPOKE_VERDICT_ACCEPT, self->user_data);
+    else
+        hold(self->delivery, self->parcel, self->done, self->user_data);
+}
+
+static gboolean
+is_pending(const SpokeParcel *parcel)
+{
+    return parcel->state == SPOKE_PARCEL_WAITING || parcel->state == SPOKE_PARCEL_PROMISED ||
+           parcel->state == SPOKE_PARCEL_LOCKED;
+}
+
+void
+spoke_delivery_hold(SpokeDelivery *self, SpokeMessage *message, SpokeVerdictFunc done,
+                    gpointer user_data)
+{
+    SpokeParcel *repeated = spoke_shelf_find_repeated(self->shelf, spoke_digest_of(message));
+
+    /* After a lost connection the hub sends again what it has no verdict on. */
+    if (repeated != NULL && is_pending(repeated)) {
+        hold(self, repeated, done, user_data);
+        return;
+    }
+
+    Hold *waiting = g_new0(Hold, 1);
+
+    waiting->delivery = self;
+    waiting->done = done;
+    waiting->user_data = user_data;
+    take_over(self, message, on_held_stored, waiting, &waiting->parcel);
 }
 
 static gboolean
@@ -335,6 +414,11 @@ spoke_delivery_settle(SpokeDelivery *self, const char *owner, const char *user, 
     spoke_delivery_let_go(self, parcel);
     if (settle == SPOKE_SETTLE_COMPLETE)
         spoke_delivery_remove(self, parcel, done, user_data);
+    else if (parcel->hub_done != NULL)
+        spoke_delivery_give_back(self, parcel,
+                                 settle == SPOKE_SETTLE_REJECT ? SPOKE_VERDICT_REJECT
+                                                               : SPOKE_VERDICT_RELEASE,
+                                 done, user_data);
     else if (settle == SPOKE_SETTLE_REJECT)
         spoke_delivery_bury(self, parcel, SPOKE_DEAD_REJECTED, done, user_data);
     else if (parcel->count >= self->options.delivery_count_max)

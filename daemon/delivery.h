@@ -3,6 +3,7 @@
 
 #include "daemon/clock.h"
 #include "daemon/inbox.h"
+#include "daemon/transport.h"
 
 /*
  * Who gets a C2D message: observers, handlers, receivers; locks, redelivery, delivery count, dead
@@ -113,7 +114,20 @@ void spoke_delivery_set_options(SpokeDelivery *delivery, const SpokeDeliveryOpti
  * Taking over and settling go on. */
 void spoke_delivery_stop(SpokeDelivery *delivery);
 
-/* A message from the hub. @done: on disk (complete it at the hub), or an error (leave it there). */
+/* How long the hub is made to wait for a verdict: half of its own lock, whose end would count as a
+ * failed delivery. Source: iot-hub-protocol.md, 5. */
+#define SPOKE_DELIVERY_HOLD_USEC (30 * G_USEC_PER_SEC)
+
+/* A message from the hub, which keeps it locked for us and can be told what the handler says of it.
+ * It is stored all the same, so that a crash loses nothing and costs the hub a redelivery at most.
+ * @done: once: ACCEPT: it has been dealt with, or nobody did within SPOKE_DELIVERY_HOLD_USEC and it
+ * is ours now; RELEASE, REJECT: the handler abandoned or rejected it, or (RELEASE) it can't be
+ * stored; in either case it is not here any more. */
+typedef void (*SpokeVerdictFunc)(SpokeVerdict verdict, gpointer user_data);
+void spoke_delivery_hold(SpokeDelivery *delivery, SpokeMessage *message, SpokeVerdictFunc done,
+                         gpointer user_data);
+/* A message from the hub, which can't. @done: on disk (complete it at the hub), or an error (leave
+ * it there). */
 void spoke_delivery_take_over(SpokeDelivery *delivery, SpokeMessage *message, SpokeInboxFunc done,
                               gpointer user_data);
 

@@ -190,6 +190,15 @@ on_taken_over(const GError *error, gpointer user_data)
 }
 
 static void
+on_verdict(SpokeVerdict verdict, gpointer user_data)
+{
+    g_autofree Arrival *arrival = user_data;
+
+    spoke_attachment_settle(arrival->device->attachment, arrival->token, verdict);
+}
+
+/* Where the hub takes a handler's verdict, it waits for it. */
+static void
 on_arrived(SpokeMessage *message, guint64 token, gpointer user_data)
 {
     SpokeDevice *self = user_data;
@@ -197,7 +206,10 @@ on_arrived(SpokeMessage *message, guint64 token, gpointer user_data)
 
     arrival->device = self;
     arrival->token = token;
-    spoke_delivery_take_over(self->delivery, message, on_taken_over, arrival);
+    if (spoke_attachment_get_capabilities(self->attachment) & SPOKE_CAPABILITY_SETTLE)
+        spoke_delivery_hold(self->delivery, message, on_verdict, arrival);
+    else
+        spoke_delivery_take_over(self->delivery, message, on_taken_over, arrival);
 }
 
 static const SpokeAttachmentEvents attachment_events = {

@@ -44,6 +44,9 @@ typedef struct {
     /* Set by the spool */
     gint64 expiry_usec; /* on the spool's clock (spool.h); 0 = never */
 
+    /* Set by a transport */
+    guint delivery_count; /* C2D: how often the hub has handed it out before, where it tells */
+
     /* The outbox's own, on the main loop only; these alone change while others hold the message */
     guint8 stored;     /* SpokeOutboxStored */
     guint take_number; /* the order in which messages were first taken; 0: not yet */

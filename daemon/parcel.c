@@ -24,6 +24,7 @@ spoke_parcel_new(SpokeMessage *message, gint64 received_usec)
     parcel->digest = spoke_digest_of(message);
     parcel->received_usec = received_usec;
     parcel->expiry_usec = read_expiry(message);
+    parcel->count = message->delivery_count;
     parcel->link.data = parcel;
     return parcel;
 }
@@ -32,6 +33,7 @@ void
 spoke_parcel_free(SpokeParcel *parcel)
 {
     g_return_if_fail(parcel->receiver == NULL && parcel->waiters == NULL);
+    g_return_if_fail(parcel->hub_done == NULL);
 
     spoke_message_unref(parcel->message);
     g_free(parcel->user);
@@ -58,6 +60,26 @@ spoke_parcel_answer_waiters(SpokeParcel *parcel, const GError *error)
 
         waiter->done(error, waiter->user_data);
     }
+}
+
+void
+spoke_parcel_hold(SpokeParcel *parcel, SpokeVerdictFunc done, gpointer user_data, gint64 end_usec)
+{
+    spoke_parcel_end_hold(parcel, SPOKE_VERDICT_RELEASE);
+    parcel->hub_done = done;
+    parcel->hub_data = user_data;
+    parcel->hub_end_usec = end_usec;
+    parcel->hub_verdict = SPOKE_VERDICT_ACCEPT;
+}
+
+void
+spoke_parcel_end_hold(SpokeParcel *parcel, SpokeVerdict verdict)
+{
+    SpokeVerdictFunc done = parcel->hub_done;
+
+    parcel->hub_done = NULL;
+    if (done != NULL)
+        done(verdict, parcel->hub_data);
 }
 
 SpokeDelivered

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "daemon/delivery.h"
 #include "daemon/receiver.h"
 #include "daemon/recent.h"
 
@@ -56,6 +57,12 @@ typedef struct {
     guint64 lock_msec;
     gint64 lock_end_usec; /* SPOKE_CLOCK_BOOT */
 
+    /* While the hub has it too, and waits for a verdict. */
+    SpokeVerdictFunc hub_done; /* NULL: it does not */
+    gpointer hub_data;
+    gint64 hub_end_usec;      /* SPOKE_CLOCK_BOOT: it is not let wait longer */
+    SpokeVerdict hub_verdict; /* LEAVING: what it will be told */
+
     GArray *waiters; /* owned; of SpokeParcelWaiter: STORING, for whom. NULL: nobody */
     GList link;      /* in the shelf */
 } SpokeParcel;
@@ -67,6 +74,13 @@ void spoke_parcel_free(SpokeParcel *parcel);
 /* Answers and forgets those that wait for it to be stored. */
 void spoke_parcel_add_waiter(SpokeParcel *parcel, SpokeInboxFunc done, gpointer user_data);
 void spoke_parcel_answer_waiters(SpokeParcel *parcel, const GError *error);
+
+/* The hub waits until @end_usec at most. If it has asked before, that is answered: it is asking
+ * again. */
+void spoke_parcel_hold(SpokeParcel *parcel, SpokeVerdictFunc done, gpointer user_data,
+                       gint64 end_usec);
+/* Tells the hub, if it waits. */
+void spoke_parcel_end_hold(SpokeParcel *parcel, SpokeVerdict verdict);
 
 /* As it looks to the taker it is promised or locked to. Valid as long as @parcel. */
 SpokeDelivered spoke_parcel_describe(const SpokeParcel *parcel);

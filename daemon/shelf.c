@@ -281,7 +281,8 @@ on_removed(const GError *error, gpointer user_data)
     else
         g_queue_unlink(&shelf->dead, &parcel->link);
     g_hash_table_remove(shelf->by_id, &errand->id);
-    spoke_recent_add(&shelf->recent, parcel->digest);
+    if (parcel->hub_verdict != SPOKE_VERDICT_RELEASE) /* else the hub will send it again */
+        spoke_recent_add(&shelf->recent, parcel->digest);
     finish(errand, parcel, NULL);
     spoke_parcel_free(parcel);
 }

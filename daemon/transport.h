@@ -60,6 +60,8 @@ typedef struct {
     const char *product;       /* "spoked/0.1.0": DeviceClientType */
 } SpokeEndpoint;
 
+/* Transports set SpokeMessage.delivery_count of what arrives, where the hub tells it. */
+
 /* A verdict on a message we sent, or on one the hub sent. */
 typedef enum {
     SPOKE_VERDICT_ACCEPT,

@@ -239,8 +239,8 @@ on_taken_over(const GError *error, gpointer user_data)
     g_string_append_printf(waiter->fixture->taken, "%c%s", error == NULL ? '+' : '-', waiter->name);
 }
 
-void
-fixture_send(Fixture *fixture, const char *body, const char *property, const char *system)
+static SpokeMessage *
+make_message(const char *body, const char *property, const char *system)
 {
     g_autoptr(GByteArray) properties = g_byte_array_new();
     g_autoptr(GByteArray) systems = g_byte_array_new();
@@ -249,9 +249,40 @@ fixture_send(Fixture *fixture, const char *body, const char *property, const cha
     append_property(properties, property);
     append_property(systems, message_id);
     append_property(systems, system);
+    return spoke_message_new(systems->data, systems->len, properties->data, properties->len, body,
+                             strlen(body));
+}
 
-    g_autoptr(SpokeMessage) message = spoke_message_new(
-        systems->data, systems->len, properties->data, properties->len, body, strlen(body));
+static void
+on_verdict(SpokeVerdict verdict, gpointer user_data)
+{
+    static const char *const words[] = {
+        [SPOKE_VERDICT_ACCEPT] = "accept",
+        [SPOKE_VERDICT_RELEASE] = "release",
+        [SPOKE_VERDICT_REJECT] = "reject",
+    };
+    g_autoptr(Waiter) waiter = user_data;
+
+    g_string_append_printf(waiter->fixture->taken, "%s%s:%s",
+                           waiter->fixture->taken->len > 0 ? " " : "", waiter->name,
+                           words[verdict]);
+}
+
+void
+fixture_hold(Fixture *fixture, const char *body, guint delivery_count)
+{
+    g_autoptr(SpokeMessage) message = make_message(body, "", "");
+
+    message->delivery_count = delivery_count;
+    spoke_delivery_hold(fixture->delivery, message, on_verdict, waiter_new(fixture, body));
+    if (message->id != 0)
+        learn_id(fixture, message);
+}
+
+void
+fixture_send(Fixture *fixture, const char *body, const char *property, const char *system)
+{
+    g_autoptr(SpokeMessage) message = make_message(body, property, system);
 
     spoke_delivery_take_over(fixture->delivery, message, on_taken_over, waiter_new(fixture, body));
     if (message->id != 0)

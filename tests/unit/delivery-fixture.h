@@ -52,6 +52,9 @@ void fixture_advance(Fixture *fixture, gint64 sec);
 
 /* @properties: "name=value" or "", and system: "name=value" or "". Does not wait. */
 void fixture_send(Fixture *fixture, const char *body, const char *property, const char *system);
+/* As from a hub that keeps it locked and waits for the verdict, which shows as "BODY:accept" among
+ * what was taken. Does not wait. */
+void fixture_hold(Fixture *fixture, const char *body, guint delivery_count);
 /* Messages of one letter each, in order, then waits. */
 void fixture_take_over(Fixture *fixture, const char *letters);
 
