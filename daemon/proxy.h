@@ -8,7 +8,7 @@
 /*
  * The HTTP proxy of this machine and what does not need it, from [Proxy] of the configuration or,
  * where that says nothing, from the environment: https_proxy or all_proxy (also in capitals), and
- * no_proxy. Constant once made, shared by reference.
+ * no_proxy, beside which loopback needs none. Constant once made, shared by reference.
  */
 typedef struct {
     gatomicrefcount ref_count;
@@ -16,7 +16,7 @@ typedef struct {
     guint16 port;
     char *user;            /* NULL: without authentication */
     SpokeSecret *password; /* NULL: none */
-    char **no_proxy;       /* hosts, .domains, addresses, networks in CIDR form, "*" */
+    char **no_proxy; /* hosts (and all below), .domains (those below), addresses, networks, "*" */
 } SpokeProxySettings;
 
 /**
@@ -33,13 +33,14 @@ typedef struct {
 SpokeProxySettings *spoke_proxy_settings_new(const char *url, const char *user,
                                              SpokeSecret *password, const char *no_proxy,
                                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/* From @environment (as of g_get_environ()). Without a proxy there: NULL and no error. */
+/* From @environment (as of g_get_environ()). Without a proxy there: NULL and no error. What is not
+ * understood in no_proxy is passed over. */
 SpokeProxySettings *spoke_proxy_settings_from_environment(char **environment, GError **error);
 SpokeProxySettings *spoke_proxy_settings_ref(SpokeProxySettings *settings);
 void spoke_proxy_settings_unref(SpokeProxySettings *settings); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SpokeProxySettings, spoke_proxy_settings_unref)
 
-/* Whether @host is reached through it: loopback never is, nor what no_proxy lists. @settings NULL:
- * FALSE */
+/* Whether @host is reached through it: what no_proxy lists is not. @settings NULL: FALSE */
 gboolean spoke_proxy_settings_apply_to(const SpokeProxySettings *settings, const char *host);
+/* Whether both lead through the same proxy as the same user; what does not need it may differ. */
 gboolean spoke_proxy_settings_equal(const SpokeProxySettings *a, const SpokeProxySettings *b);

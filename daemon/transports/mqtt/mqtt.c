@@ -9,14 +9,18 @@
 #include <string.h>
 
 /*
- * MQTT 3.1.1 over TLS, as IoT Hub speaks it: one identity per connection, whose login is the
- * connection. open() has nothing to do, attach() connects. All here runs on the main loop;
+ * MQTT 3.1.1 over TLS or WebSocket, as IoT Hub speaks it: one identity per connection, whose login
+ * is the connection. open() has nothing to do, attach() connects. All here runs on the main loop;
  * paho-client.h knows the threads.
  */
 struct SpokeTransport {
     char *host; /* owned, constant, as the following */
     guint16 port;
+    const char *path; /* static: of the WebSocket; NULL without */
     char *ca_file;
+    char *certificate_file;
+    char *key_file;
+    SpokeProxy proxy; /* owned; host NULL: none */
     guint keepalive_sec;
     guint connect_timeout_sec;
     char *product;
@@ -33,7 +37,11 @@ struct SpokeTransport {
 };
 
 /* Source: iot-hub-protocol.md, 11. */
-#define PORT 8883
+#define PORT    8883
+#define WS_PORT 443
+
+/* Source: iot-hub-protocol.md, 2.11. */
+#define WS_PATH "/$iothub/websocket"
 
 static void
 end(SpokeTransport *self, SpokeCause cause, const char *detail)
@@ -143,6 +151,17 @@ on_timeout(gpointer user_data)
     return G_SOURCE_REMOVE;
 }
 
+static void
+take_proxy(SpokeTransport *self, const SpokeProxy *proxy)
+{
+    if (proxy == NULL)
+        return;
+    self->proxy.host = g_strdup(proxy->host);
+    self->proxy.port = proxy->port;
+    self->proxy.user = g_strdup(proxy->user);
+    self->proxy.password = proxy->password != NULL ? spoke_secret_ref(proxy->password) : NULL;
+}
+
 static SpokeTransport *
 mqtt_create(const SpokeEndpoint *endpoint, const SpokeTransportEvents *events, gpointer user_data)
 {
@@ -151,11 +170,24 @@ mqtt_create(const SpokeEndpoint *endpoint, const SpokeTransportEvents *events, g
     self->host = g_strdup(endpoint->host);
     self->port = endpoint->port;
     self->ca_file = g_strdup(endpoint->ca_file);
+    self->certificate_file = g_strdup(endpoint->certificate_file);
+    self->key_file = g_strdup(endpoint->key_file);
+    take_proxy(self, endpoint->proxy);
     self->keepalive_sec = endpoint->keepalive_sec;
     self->connect_timeout_sec = endpoint->connect_timeout_sec;
     self->product = g_strdup(endpoint->product);
     self->events = events;
     self->user_data = user_data;
+    return self;
+}
+
+static SpokeTransport *
+mqtt_ws_create(const SpokeEndpoint *endpoint, const SpokeTransportEvents *events,
+               gpointer user_data)
+{
+    SpokeTransport *self = mqtt_create(endpoint, events, user_data);
+
+    self->path = WS_PATH;
     return self;
 }
 
@@ -176,7 +208,11 @@ mqtt_attach(SpokeTransport *self, SpokeIdentity *identity, SpokeSecret *token)
     const SpokePahoOptions options = {
         .host = self->host,
         .port = self->port,
+        .path = self->path,
         .ca_file = self->ca_file,
+        .certificate_file = self->certificate_file,
+        .key_file = self->key_file,
+        .proxy = self->proxy.host != NULL ? &self->proxy : NULL,
         .keepalive_sec = self->keepalive_sec,
         .client_id = client_id,
         .user_name = user_name,
@@ -251,30 +287,37 @@ mqtt_free(SpokeTransport *self)
     g_free(self->devicebound);
     g_free(self->host);
     g_free(self->ca_file);
+    g_free(self->certificate_file);
+    g_free(self->key_file);
+    g_free((char *)self->proxy.host);
+    g_free((char *)self->proxy.user);
+    spoke_secret_unref(self->proxy.password);
     g_free(self->product);
     g_free(self);
 }
 
+/* All but what tells the two forms apart. */
+#define COMMON                                                                                     \
+    .abi = SPOKE_TRANSPORT_ABI, .capabilities = SPOKE_CAPABILITY_PUSH | SPOKE_CAPABILITY_PROXY,    \
+    .identities_max = 1, .window = SPOKE_PAHO_WINDOW, .window_bytes = SPOKE_PAHO_WINDOW_BYTES,     \
+    .open = mqtt_open, .attach = mqtt_attach, .detach = mqtt_detach, .send = mqtt_send,            \
+    .receive = mqtt_receive, .poll = mqtt_poll, .settle = mqtt_settle, .close = mqtt_close,        \
+    .free = mqtt_free
+
 static const SpokeTransportModule mqtt_module = {
-    .abi = SPOKE_TRANSPORT_ABI,
+    COMMON,
     .name = "mqtt",
-    .capabilities = SPOKE_CAPABILITY_PUSH,
     .default_port = PORT,
-    .identities_max = 1,
-    .window = SPOKE_PAHO_WINDOW,
-    .window_bytes = SPOKE_PAHO_WINDOW_BYTES,
     .create = mqtt_create,
-    .open = mqtt_open,
-    .attach = mqtt_attach,
-    .detach = mqtt_detach,
-    .send = mqtt_send,
-    .receive = mqtt_receive,
-    .poll = mqtt_poll,
-    .settle = mqtt_settle,
-    .close = mqtt_close,
-    .free = mqtt_free,
+};
+
+static const SpokeTransportModule mqtt_ws_module = {
+    COMMON,
+    .name = "mqtt-ws",
+    .default_port = WS_PORT,
+    .create = mqtt_ws_create,
 };
 
 /* The module's one symbol: SPOKE_TRANSPORT_SYMBOL. */
 G_MODULE_EXPORT extern const SpokeTransportModule *const spoke_transport_modules[];
-const SpokeTransportModule *const spoke_transport_modules[] = {&mqtt_module, NULL};
+const SpokeTransportModule *const spoke_transport_modules[] = {&mqtt_module, &mqtt_ws_module, NULL};

@@ -36,7 +36,13 @@ client_release(SpokePahoClient *client)
     pthread_cond_destroy(&client->answered);
     g_free(client->lost_detail);
     g_free(client->host);
+    g_free(client->path);
     g_free(client->ca_file);
+    g_free(client->certificate_file);
+    g_free(client->key_file);
+    g_free(client->proxy_host);
+    g_free(client->proxy_user);
+    g_clear_pointer(&client->proxy_password, spoke_secret_unref);
     g_free(client->client_id);
     g_free(client->user_name);
     g_clear_pointer(&client->password, spoke_secret_unref);
@@ -135,6 +141,17 @@ deliver(gpointer *letters, guint n, gpointer unused)
 }
 
 static void
+take_proxy(SpokePahoClient *client, const SpokeProxy *proxy)
+{
+    if (proxy == NULL)
+        return;
+    client->proxy_host = g_strdup(proxy->host);
+    client->proxy_port = proxy->port;
+    client->proxy_user = g_strdup(proxy->user);
+    client->proxy_password = proxy->password != NULL ? spoke_secret_ref(proxy->password) : NULL;
+}
+
+static void
 init_lock(SpokePahoClient *client)
 {
     pthread_condattr_t attributes;
@@ -174,7 +191,11 @@ spoke_paho_client_new(const SpokePahoOptions *options, const SpokePahoEvents *ev
         mailbox = spoke_mailbox_new(NULL, deliver, NULL, NULL);
     client->host = g_strdup(options->host);
     client->port = options->port;
+    client->path = g_strdup(options->path);
     client->ca_file = g_strdup(options->ca_file);
+    client->certificate_file = g_strdup(options->certificate_file);
+    client->key_file = g_strdup(options->key_file);
+    take_proxy(client, options->proxy);
     client->keepalive_sec = options->keepalive_sec;
     client->client_id = g_strdup(options->client_id);
     client->user_name = g_strdup(options->user_name);
@@ -276,11 +297,18 @@ spoke_paho_client_get_obstacle(SpokePahoClient *client, char **ret_detail)
     pthread_mutex_unlock(&client->lock);
 
     if (!is_resolved) {
-        *ret_detail = g_strdup_printf("no DNS server answers for %s", client->host);
+        *ret_detail =
+            g_strdup_printf("no DNS server answers for %s",
+                            client->proxy_host != NULL ? client->proxy_host : client->host);
         return SPOKE_CAUSE_DNS;
     }
     switch (spoke_paho_tls_get_phase(client->tls)) {
     case SPOKE_PAHO_TLS_WAITING:
+        if (client->proxy_host != NULL) {
+            *ret_detail = g_strdup_printf("the proxy %s port %u does not answer, or can't reach %s",
+                                          client->proxy_host, client->proxy_port, client->host);
+            return SPOKE_CAUSE_PROXY;
+        }
         *ret_detail = g_strdup_printf("%s port %u does not answer", client->host, client->port);
         return SPOKE_CAUSE_TCP_TIMEOUT;
     case SPOKE_PAHO_TLS_HANDSHAKING:

@@ -20,7 +20,11 @@ typedef struct SpokePahoClient SpokePahoClient;
 typedef struct {
     const char *host; /* also the name the certificate must be for */
     guint16 port;
-    const char *ca_file; /* PEM; NULL for the system's */
+    const char *path;             /* of the WebSocket, "/…"; NULL for plain MQTT */
+    const char *ca_file;          /* PEM; NULL for the system's */
+    const char *certificate_file; /* PEM; NULL without X.509, as the following */
+    const char *key_file;
+    const SpokeProxy *proxy; /* NULL: none */
     guint keepalive_sec;
     const char *client_id;
     const char *user_name;

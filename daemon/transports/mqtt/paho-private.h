@@ -67,7 +67,14 @@ typedef enum {
 struct SpokePahoClient {
     char *host; /* owned, constant, as the following */
     guint16 port;
+    char *path; /* NULL for plain MQTT */
     char *ca_file;
+    char *certificate_file; /* NULL without X.509 */
+    char *key_file;
+    char *proxy_host; /* NULL: none */
+    guint16 proxy_port;
+    char *proxy_user;
+    SpokeSecret *proxy_password;
     guint keepalive_sec;
     char *client_id;
     char *user_name;

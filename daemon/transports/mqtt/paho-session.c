@@ -85,13 +85,28 @@ cause_of_tls(SpokePahoClient *client, char **ret_detail)
     return SPOKE_CAUSE_TLS;
 }
 
+static SpokeCause
+try_proxy(SpokePahoClient *client, char **ret_detail)
+{
+    const SpokeProxy proxy = {
+        .host = client->proxy_host,
+        .port = client->proxy_port,
+        .user = client->proxy_user,
+        .password = client->proxy_password,
+    };
+
+    return spoke_reach_try_proxy(&proxy, client->host, client->port, ret_detail);
+}
+
 /* On the worker: it takes its time. */
 void
 spoke_paho_run_diagnose(SpokePahoTask *task)
 {
     SpokePahoClient *client = ((SpokePahoItem *)task)->client;
     char *detail = NULL;
-    SpokeCause cause = spoke_reach_try(client->host, client->port, &detail);
+    SpokeCause cause = client->proxy_host != NULL
+                           ? try_proxy(client, &detail)
+                           : spoke_reach_try(client->host, client->port, &detail);
 
     if (cause == SPOKE_CAUSE_NONE && client->ca_file != NULL &&
         !spoke_paho_tls_is_ca_file(client->ca_file)) {
@@ -248,6 +263,9 @@ check_before_connecting(SpokePahoClient *client, char **ret_detail)
         *ret_detail = g_strdup_printf("CA file %s: %s", client->ca_file, g_strerror(errno));
         return SPOKE_CAUSE_CERTIFICATE;
     }
+    if (client->certificate_file != NULL &&
+        !spoke_paho_tls_is_key_pair(client->certificate_file, client->key_file, ret_detail))
+        return SPOKE_CAUSE_CREDENTIALS;
     if (strchr(client->host, ':') != NULL) {
         *ret_detail = g_strdup_printf("the MQTT library cannot check a certificate for the bare "
                                       "address %s: use a host name",
@@ -255,22 +273,48 @@ check_before_connecting(SpokePahoClient *client, char **ret_detail)
         return SPOKE_CAUSE_CERTIFICATE;
     }
 
-    SpokeCause cause = spoke_reach_resolve(client->host, ret_detail);
+    /* Behind a proxy it is the proxy that knows the hub. */
+    SpokeCause cause = spoke_reach_resolve(
+        client->proxy_host != NULL ? client->proxy_host : client->host, ret_detail);
 
     note_resolved(client);
-    return cause;
+    return cause == SPOKE_CAUSE_DNS && client->proxy_host != NULL ? SPOKE_CAUSE_PROXY : cause;
+}
+
+/* "user:password@host:port", percent-encoded, as paho takes it. (transfer full) (nullable) */
+static char *
+describe_proxy(SpokePahoClient *client)
+{
+    GString *text = g_string_new("http://");
+
+    if (client->proxy_host == NULL)
+        return g_string_free(text, TRUE);
+    if (client->proxy_user != NULL)
+        g_string_append_uri_escaped(text, client->proxy_user, NULL, FALSE);
+    if (client->proxy_password != NULL) {
+        g_string_append_c(text, ':');
+        g_string_append_uri_escaped(text, spoke_secret_peek(client->proxy_password), NULL, FALSE);
+    }
+    g_string_append_printf(text, "%s%s:%u", client->proxy_user != NULL ? "@" : "",
+                           client->proxy_host, client->proxy_port);
+    return g_string_free(text, FALSE);
 }
 
 static int
 connect_handle(SpokePahoClient *client)
 {
     MQTTAsync_SSLOptions ssl = MQTTAsync_SSLOptions_initializer;
-    MQTTAsync_connectOptions options = MQTTAsync_connectOptions_initializer;
+    MQTTAsync_connectOptions options =
+        client->path != NULL ? (MQTTAsync_connectOptions)MQTTAsync_connectOptions_initializer_ws
+                             : (MQTTAsync_connectOptions)MQTTAsync_connectOptions_initializer;
+    g_autofree char *proxy = describe_proxy(client);
 
     ssl.enableServerCertAuth = 1;
     ssl.verify = 1;
     ssl.trustStore = client->ca_file;
     ssl.disableDefaultTrustStore = client->ca_file != NULL;
+    ssl.keyStore = client->certificate_file;
+    ssl.privateKey = client->key_file;
     ssl.ssl_error_cb = spoke_paho_tls_on_error;
     ssl.ssl_error_context = client->tls;
     options.ssl = &ssl;
@@ -284,8 +328,14 @@ connect_handle(SpokePahoClient *client)
     options.onSuccess = on_connected;
     options.onFailure = on_connect_failed;
     options.context = client;
+    options.httpsProxy = proxy;
     spoke_paho_tls_expect(client->tls);
-    return MQTTAsync_connect(client->handle, &options);
+
+    int rc = MQTTAsync_connect(client->handle, &options);
+
+    if (proxy != NULL)
+        explicit_bzero(proxy, strlen(proxy));
+    return rc;
 }
 
 /*
@@ -312,7 +362,9 @@ static int
 make_handle(SpokePahoClient *client)
 {
     limit_starts();
-    g_autofree char *uri = g_strdup_printf("ssl://%s:%u", client->host, client->port);
+    g_autofree char *uri =
+        g_strdup_printf("%s://%s:%u%s", client->path != NULL ? "wss" : "ssl", client->host,
+                        client->port, client->path != NULL ? client->path : "");
     int rc = MQTTAsync_createWithOptions(&client->handle, uri, client->client_id,
                                          MQTTCLIENT_PERSISTENCE_NONE, NULL, NULL);
 

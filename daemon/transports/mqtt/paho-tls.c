@@ -266,3 +266,22 @@ spoke_paho_tls_is_ca_file(const char *path)
     ERR_clear_error();
     return is_good;
 }
+
+gboolean
+spoke_paho_tls_is_key_pair(const char *certificate_file, const char *key_file, char **ret_detail)
+{
+    g_autoptr(Context) context = SSL_CTX_new(TLS_client_method());
+    const char *bad = NULL;
+
+    if (context == NULL || SSL_CTX_use_certificate_chain_file(context, certificate_file) != 1)
+        bad = certificate_file;
+    else if (SSL_CTX_use_PrivateKey_file(context, key_file, SSL_FILETYPE_PEM) != 1)
+        bad = key_file;
+    if (bad != NULL) {
+        const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+
+        *ret_detail = g_strdup_printf("%s: %s", bad, reason != NULL ? reason : "can't be used");
+    }
+    ERR_clear_error();
+    return bad == NULL;
+}

@@ -52,3 +52,8 @@ char *spoke_paho_tls_dup_error(SpokePahoTls *tls);
 /* Whether there are certificates to trust in a file: when paho can't load it, it says nothing.
  * Reads the file. */
 gboolean spoke_paho_tls_is_ca_file(const char *path);
+
+/* Whether the files hold a client certificate and its key; if not, @ret_detail says what is wrong.
+ * Reads the files. */
+gboolean spoke_paho_tls_is_key_pair(const char *certificate_file, const char *key_file,
+                                    char **ret_detail);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -53,21 +54,18 @@ wait_for_connection(int fd)
     return error;
 }
 
-/* Returns: 0 or an errno */
+/* Returns: 0 or an errno. @ret_fd: connected, non-blocking; the caller's also on failure (-1) */
 static int
-try_address(const struct addrinfo *address)
+connect_to(const struct addrinfo *address, int *ret_fd)
 {
     int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
+    *ret_fd = fd;
     if (fd < 0)
         return errno;
-
-    int error = 0;
-
     if (connect(fd, address->ai_addr, address->ai_addrlen) < 0)
-        error = errno == EINPROGRESS ? wait_for_connection(fd) : errno;
-    close(fd);
-    return error;
+        return errno == EINPROGRESS ? wait_for_connection(fd) : errno;
+    return 0;
 }
 
 SpokeCause
@@ -87,12 +85,75 @@ spoke_reach_try(const char *host, guint16 port, char **ret_detail)
     if (list == NULL)
         return SPOKE_CAUSE_DNS;
 
-    int error = try_address(choose(list));
+    int fd = -1;
+    int error = connect_to(choose(list), &fd);
 
+    if (fd >= 0)
+        close(fd);
     if (error == 0)
         return SPOKE_CAUSE_NONE;
     *ret_detail = g_strdup_printf("%s port %u: %s", host, port, g_strerror(error));
     if (error == ECONNREFUSED)
         return SPOKE_CAUSE_TCP_REFUSED;
     return error == ETIMEDOUT ? SPOKE_CAUSE_TCP_TIMEOUT : SPOKE_CAUSE_NETWORK;
+}
+
+static char *
+request_of(const SpokeProxy *proxy, const char *host, guint16 port)
+{
+    GString *request = g_string_new(NULL);
+
+    g_string_printf(request, "CONNECT %s:%u HTTP/1.1\r\nHost: %s:%u\r\n", host, port, host, port);
+    if (proxy->user != NULL) {
+        g_autofree char *pair =
+            g_strconcat(proxy->user, ":",
+                        proxy->password != NULL ? spoke_secret_peek(proxy->password) : "", NULL);
+        g_autofree char *encoded = g_base64_encode((const guchar *)pair, strlen(pair));
+
+        g_string_append_printf(request, "Proxy-Authorization: Basic %s\r\n", encoded);
+        explicit_bzero(pair, strlen(pair));
+        explicit_bzero(encoded, strlen(encoded));
+    }
+    g_string_append(request, "\r\n");
+    return g_string_free(request, FALSE);
+}
+
+/* Returns: the status line, or NULL without one. (transfer full) */
+static char *
+ask_for_tunnel(int fd, const SpokeProxy *proxy, const char *host, guint16 port)
+{
+    g_autofree char *request = request_of(proxy, host, port);
+    char answer[256] = "";
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    ssize_t sent = send(fd, request, strlen(request), MSG_NOSIGNAL);
+
+    explicit_bzero(request, strlen(request));
+    if (sent < 0 || poll(&poll_fd, 1, TRY_MSEC) <= 0 || recv(fd, answer, sizeof answer - 1, 0) <= 0)
+        return NULL;
+    answer[strcspn(answer, "\r\n")] = '\0';
+    return g_utf8_make_valid(answer, -1);
+}
+
+SpokeCause
+spoke_reach_try_proxy(const SpokeProxy *proxy, const char *host, guint16 port, char **ret_detail)
+{
+    g_autofree char *port_text = g_strdup_printf("%u", proxy->port);
+    g_autoptr(AddressList) list = look_up(proxy->host, port_text, ret_detail);
+    int fd = -1;
+
+    if (list == NULL)
+        return SPOKE_CAUSE_PROXY;
+
+    int error = connect_to(choose(list), &fd);
+    g_autofree char *answer = error == 0 ? ask_for_tunnel(fd, proxy, host, port) : NULL;
+
+    if (fd >= 0)
+        close(fd);
+    if (answer != NULL && g_pattern_match_simple("HTTP/1.? 2*", answer))
+        return SPOKE_CAUSE_NONE;
+    *ret_detail = error != 0 ? g_strdup_printf("proxy %s port %u: %s", proxy->host, proxy->port,
+                                               g_strerror(error))
+                             : g_strdup_printf("the proxy %s port %u answered \"%s\"", proxy->host,
+                                               proxy->port, answer != NULL ? answer : "");
+    return SPOKE_CAUSE_PROXY;
 }
