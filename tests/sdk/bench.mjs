@@ -26,6 +26,7 @@ export class Bench {
         this.emulator = emulator;
         this.device = require('azure-iot-device');
         this.common = require('azure-iot-common');
+        this.rhea = require('rhea');
         this.Message = this.device.Message;
         this.transports = {
             ...require('azure-iot-device-mqtt'),
