@@ -356,7 +356,10 @@ spoke_attachment_note_detached(SpokeAttachment *self, SpokeCause cause, const ch
     g_autofree char *copy = g_strdup(detail); /* @detail may be the transport's, which goes */
 
     cause = spoke_attachment_leave(self, cause);
-    wait_for_retry(self, cause, copy, MAX(choose_delay(self, cause), wait_usec));
+
+    gint64 delay_usec = choose_delay(self, cause);
+
+    wait_for_retry(self, cause, copy, MAX(delay_usec, wait_usec));
 }
 
 static void

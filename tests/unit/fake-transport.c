@@ -23,6 +23,8 @@ fake_create(const SpokeEndpoint *endpoint, const SpokeTransportEvents *events, g
     record.n_created++;
     record.n_alive++;
     record.is_open = record.is_attached_to = record.is_closing = FALSE;
+    g_ptr_array_set_size(record.asked, 0);
+    g_ptr_array_set_size(record.let_go, 0);
     g_ptr_array_set_size(record.sent, 0);
     return self;
 }
@@ -38,18 +40,20 @@ fake_attach(SpokeTransport *self, SpokeIdentity *identity, SpokeSecret *token)
 {
     self->identity = identity;
     record.is_attached_to = TRUE;
+    g_ptr_array_add(record.asked, identity);
     record.had_token = token != NULL;
 }
 
 static void
 fake_detach(SpokeTransport *self, SpokeIdentity *identity)
 {
+    g_ptr_array_add(record.let_go, identity);
 }
 
 static void
 fake_send(SpokeTransport *self, SpokeIdentity *identity, const SpokeOutgoing *messages, guint n)
 {
-    g_assert_true(identity == self->identity);
+    g_assert_true(g_ptr_array_find(record.asked, identity, NULL));
     g_assert_cmpuint(record.sent->len + n, <=, fake_transport_module.window);
     g_assert_false(record.is_closing);
     for (guint i = 0; i < n; i++) {
@@ -69,6 +73,7 @@ fake_receive(SpokeTransport *self, SpokeIdentity *identity, gboolean on)
 static void
 fake_poll(SpokeTransport *self, SpokeIdentity *identity)
 {
+    record.n_polls++;
 }
 
 static void
@@ -93,24 +98,24 @@ fake_free(SpokeTransport *self)
     g_free(self);
 }
 
+#define COMMON                                                                                     \
+    .abi = SPOKE_TRANSPORT_ABI, .default_port = 1234, .window = 4, .window_bytes = 10000,          \
+    .create = fake_create, .open = fake_open, .attach = fake_attach, .detach = fake_detach,        \
+    .send = fake_send, .receive = fake_receive, .poll = fake_poll, .settle = fake_settle,          \
+    .close = fake_close, .free = fake_free
+
 const SpokeTransportModule fake_transport_module = {
-    .abi = SPOKE_TRANSPORT_ABI,
+    COMMON,
     .name = "fake",
     .capabilities = SPOKE_CAPABILITY_PUSH,
-    .default_port = 1234,
     .identities_max = 1,
-    .window = 4,
-    .window_bytes = 10000,
-    .create = fake_create,
-    .open = fake_open,
-    .attach = fake_attach,
-    .detach = fake_detach,
-    .send = fake_send,
-    .receive = fake_receive,
-    .poll = fake_poll,
-    .settle = fake_settle,
-    .close = fake_close,
-    .free = fake_free,
+};
+
+const SpokeTransportModule fake_transport_for_many = {
+    COMMON,
+    .name = "fake-many",
+    .capabilities = SPOKE_CAPABILITY_SETTLE | SPOKE_CAPABILITY_MULTIPLEX | SPOKE_CAPABILITY_RENEW,
+    .identities_max = 3,
 };
 
 FakeTransport *
@@ -119,6 +124,8 @@ fake_transport_begin(void)
     record = (FakeTransport){
         .sent = g_ptr_array_new(),
         .sent_ids = g_ptr_array_new_with_free_func(g_free),
+        .asked = g_ptr_array_new(),
+        .let_go = g_ptr_array_new(),
         .verdicts = g_array_new(FALSE, FALSE, sizeof(SpokeVerdict)),
     };
     return &record;
@@ -131,6 +138,8 @@ fake_transport_finish(void)
     g_ptr_array_unref(record.sent);
     g_ptr_array_unref(record.sent_ids);
     g_array_unref(record.verdicts);
+    g_ptr_array_unref(record.asked);
+    g_ptr_array_unref(record.let_go);
 }
 
 void
@@ -145,6 +154,19 @@ fake_transport_attached(void)
 {
     g_assert_true(record.is_attached_to);
     last->events->attached(last->identity, last->user_data);
+}
+
+void
+fake_transport_attached_as(SpokeIdentity *identity)
+{
+    last->identity = identity;
+    last->events->attached(identity, last->user_data);
+}
+
+void
+fake_transport_detached(SpokeIdentity *identity, SpokeCause cause, gint64 wait_usec)
+{
+    last->events->detached(identity, cause, "why", wait_usec, last->user_data);
 }
 
 void

@@ -20,9 +20,14 @@ typedef struct {
     GPtrArray *sent;     /* SpokeMessage *, borrowed: on this connection and not settled */
     GPtrArray *sent_ids; /* char *, owned: message ids of all that were sent, in order */
     GArray *verdicts;    /* SpokeVerdict, on arrivals */
+    GPtrArray *asked;  /* SpokeIdentity *, borrowed: attach() was called for, on this connection */
+    GPtrArray *let_go; /* likewise: detach() */
+    guint n_polls;
 } FakeTransport;
 
 extern const SpokeTransportModule fake_transport_module; /* window 4, 10000 bytes */
+/* Like AMQP or HTTPS: three identities, tokens renewed in band, C2D to be asked for. */
+extern const SpokeTransportModule fake_transport_for_many;
 
 /* Resets the record. */
 FakeTransport *fake_transport_begin(void);
@@ -30,6 +35,9 @@ void fake_transport_finish(void);
 
 void fake_transport_opened(void);
 void fake_transport_attached(void);
+/* Of several. What is settled or arrives from then on is this one's. */
+void fake_transport_attached_as(SpokeIdentity *identity);
+void fake_transport_detached(SpokeIdentity *identity, SpokeCause cause, gint64 wait_usec);
 /* Both of the above. */
 void fake_transport_log_in(void);
 void fake_transport_closed(SpokeCause cause);
