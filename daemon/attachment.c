@@ -136,8 +136,10 @@ go_on(SpokeAttachment *self)
         spoke_flow_feed(self->flow);
     if (n_sent == 0)
         self->progress_usec = now(self, SPOKE_CLOCK_BOOT);
-    if (self->due_usec[SPOKE_DUE_ACK] == SPOKE_CLOCK_NEVER && spoke_flow_get_sent(self->flow) > 0)
+    if (self->due_usec[SPOKE_DUE_ACK] == SPOKE_CLOCK_NEVER && spoke_flow_get_sent(self->flow) > 0) {
         set_due_in(self, SPOKE_DUE_ACK, SPOKE_CONNECTION_ACK_USEC);
+        self->progress = connection->module->get_progress(connection->transport);
+    }
     if (connection->goal != SPOKE_GOAL_STAY)
         spoke_connection_look_drained(connection);
 }
@@ -167,15 +169,30 @@ spoke_attachment_note_arrived(SpokeAttachment *self, SpokeMessage *message, gpoi
     self->events->arrived(message, number, self->user_data);
 }
 
+/* No message has come through as a whole, but a part of one. */
+static void
+note_slow_progress(SpokeAttachment *self)
+{
+    SpokeConnection *connection = self->connection;
+    guint64 progress = connection->module->get_progress(connection->transport);
+
+    if (progress >= self->progress + SPOKE_CONNECTION_ACK_BYTES)
+        self->progress_usec = now(self, SPOKE_CLOCK_BOOT);
+    self->progress = progress;
+}
+
 static void
 check_progress(SpokeAttachment *self)
 {
     static const char text[] = "the hub does not acknowledge what it is sent";
     SpokeConnection *connection = self->connection;
-    gint64 due_usec = self->progress_usec + SPOKE_CONNECTION_ACK_USEC;
 
     if (self->place != SPOKE_PLACE_IN || spoke_flow_get_sent(self->flow) == 0)
         return;
+    note_slow_progress(self);
+
+    gint64 due_usec = self->progress_usec + SPOKE_CONNECTION_ACK_USEC;
+
     if (due_usec > now(self, SPOKE_CLOCK_BOOT)) {
         set_due(self, SPOKE_DUE_ACK, due_usec);
     } else if (connection->n_in == 1) {

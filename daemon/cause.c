@@ -138,3 +138,25 @@ spoke_cause_get_pace(SpokeCause cause)
 {
     return row_of(cause)->pace;
 }
+
+gboolean
+spoke_cause_is_of_network(SpokeCause cause)
+{
+    switch (cause) {
+    case SPOKE_CAUSE_BAD_CREDENTIALS:
+    case SPOKE_CAUSE_AUTHENTICATION_FAILED:
+    case SPOKE_CAUSE_UNAVAILABLE:
+    case SPOKE_CAUSE_EVICTED:
+    case SPOKE_CAUSE_CREDENTIALS:
+    case SPOKE_CAUSE_CLOCK:
+    case SPOKE_CAUSE_STORAGE:
+    case SPOKE_CAUSE_INTERNAL:
+    case SPOKE_CAUSE_NOT_FOUND:
+    case SPOKE_CAUSE_THROTTLED:
+    case SPOKE_CAUSE_QUOTA_EXCEEDED:
+    case SPOKE_CAUSE_UNSUPPORTED:
+        return FALSE;
+    default:
+        return TRUE;
+    }
+}

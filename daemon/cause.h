@@ -43,3 +43,5 @@ const char *spoke_cause_to_string(SpokeCause cause);
 /* A sentence that says what to do about it; "" for NONE */
 const char *spoke_cause_get_remedy(SpokeCause cause);
 SpokePace spoke_cause_get_pace(SpokeCause cause);
+/* Whether another network may be without it: the hub, or we, have the same to say on any. */
+gboolean spoke_cause_is_of_network(SpokeCause cause);

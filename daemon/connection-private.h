@@ -55,6 +55,7 @@ struct SpokeAttachment {
     gint64 connected_since_usec; /* wall clock; 0 unless IN */
     gint64 next_attempt_usec;    /* wall clock; while RETRY is set */
     gint64 progress_usec;        /* boot clock: the last acknowledgement, or first message */
+    guint64 progress;            /* of the transport, when last looked at */
     gint64 polled_usec;          /* boot clock; 0: never */
     SpokePatience patience;
     SpokeCause last_error;
@@ -160,6 +161,10 @@ void spoke_connection_network_changed(SpokeConnection *connection, gboolean is_a
 /* No acknowledgement for so long while some are awaited: the peer fell silent. The SDKs wait 30 to
  * 120 s. Source: iot-hub-protocol.md, 2.10. */
 #define SPOKE_CONNECTION_ACK_USEC (60 * G_USEC_PER_SEC)
+
+/* Unless so many bytes got through meanwhile, more than pings account for: then the line is slow. A
+ * message of 256 KiB takes three minutes at the speed of an old modem. */
+#define SPOKE_CONNECTION_ACK_BYTES 1024
 
 /* How long a renewal waits for what is in flight. What is left then is sent again. */
 #define SPOKE_CONNECTION_DRAIN_USEC (10 * G_USEC_PER_SEC)

@@ -568,8 +568,9 @@ void
 spoke_connection_network_changed(SpokeConnection *self, gboolean is_available)
 {
     if (!is_available || !spoke_connection_is_waiting(self) ||
-        spoke_cause_get_pace(self->last_error) == SPOKE_PACE_SLOW)
+        !spoke_cause_is_of_network(self->last_error))
         return;
+    spoke_patience_reset(&self->patience);
 
     gint64 delay_usec = (gint64)(self->random() * (double)SPOKE_CONNECTION_NETWORK_USEC);
 

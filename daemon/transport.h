@@ -134,6 +134,9 @@ typedef struct {
     /* Without PUSH: asks the hub for C2D now, until it has none or receive() is off; when to is the
      * connection's business. With PUSH: nothing. */
     void (*poll)(SpokeTransport *self, SpokeIdentity *identity);
+    /* A count that rises with each byte that the peer's TCP acknowledges: while it does, a large
+     * message on a slow line is on its way, and nobody need lose patience. */
+    guint64 (*get_progress)(SpokeTransport *self);
     /* ACCEPT: complete it at the hub. RELEASE, REJECT: abandon, dead-letter it; RELEASE where the
      * protocol can't: the connection is closed before the hub could take it for delivered. */
     void (*settle)(SpokeTransport *self, gpointer token, SpokeVerdict verdict);

@@ -76,6 +76,12 @@ fake_poll(SpokeTransport *self, SpokeIdentity *identity)
     record.n_polls++;
 }
 
+static guint64
+fake_get_progress(SpokeTransport *self)
+{
+    return record.progress;
+}
+
 static void
 fake_settle(SpokeTransport *self, gpointer token, SpokeVerdict verdict)
 {
@@ -101,8 +107,9 @@ fake_free(SpokeTransport *self)
 #define COMMON                                                                                     \
     .abi = SPOKE_TRANSPORT_ABI, .default_port = 1234, .window = 4, .window_bytes = 10000,          \
     .create = fake_create, .open = fake_open, .attach = fake_attach, .detach = fake_detach,        \
-    .send = fake_send, .receive = fake_receive, .poll = fake_poll, .settle = fake_settle,          \
-    .close = fake_close, .free = fake_free
+    .send = fake_send, .receive = fake_receive, .poll = fake_poll,                                 \
+    .get_progress = fake_get_progress, .settle = fake_settle, .close = fake_close,                 \
+    .free = fake_free
 
 const SpokeTransportModule fake_transport_module = {
     COMMON,

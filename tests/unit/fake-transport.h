@@ -23,6 +23,7 @@ typedef struct {
     GPtrArray *asked;  /* SpokeIdentity *, borrowed: attach() was called for, on this connection */
     GPtrArray *let_go; /* likewise: detach() */
     guint n_polls;
+    guint64 progress; /* the test's: bytes that got through */
 } FakeTransport;
 
 extern const SpokeTransportModule fake_transport_module; /* window 4, 10000 bytes */

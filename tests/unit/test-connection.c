@@ -765,6 +765,23 @@ test_silence_ends_the_connection(Fixture *fixture, gconstpointer unused)
 }
 
 static void
+test_silence_is_not_slowness(Fixture *fixture, gconstpointer unused)
+{
+    fake_outbox_put(fixture->outbox, 1, 9000);
+    connect_it(fixture);
+
+    for (guint i = 0; i < 5; i++) {
+        fixture->transport->progress += SPOKE_CONNECTION_ACK_BYTES;
+        advance(fixture, SPOKE_CONNECTION_ACK_USEC);
+        assert_state(fixture, SPOKE_CONNECTION_CONNECTED);
+    }
+    fixture->transport->progress += SPOKE_CONNECTION_ACK_BYTES - 1; /* a few pings */
+    advance(fixture, SPOKE_CONNECTION_ACK_USEC);
+
+    assert_error(fixture, SPOKE_CAUSE_KEEPALIVE);
+}
+
+static void
 test_silence_without_messages_is_fine(Fixture *fixture, gconstpointer unused)
 {
     fake_outbox_put(fixture->outbox, 1, 100);
@@ -857,6 +874,22 @@ test_network_change_ends_a_wait(Fixture *fixture, gconstpointer unused)
 
     spoke_connection_network_changed(fixture->connection, TRUE);
 
+    g_assert_cmpint(wait_for_attempt(fixture), ==, SEC / 2);
+}
+
+/* iot-hub-protocol.md, 7.5: what another network's portal or proxy did is over with it. */
+static void
+test_network_change_forgets_what_the_network_did(Fixture *fixture, gconstpointer unused)
+{
+    spoke_connection_start(fixture->connection);
+    fake_transport_closed(SPOKE_CAUSE_CERTIFICATE);
+    g_assert_cmpint(wait_for_attempt(fixture), ==, 5 * SEC);
+    fake_transport_closed(SPOKE_CAUSE_CERTIFICATE);
+
+    spoke_connection_network_changed(fixture->connection, TRUE);
+
+    g_assert_cmpint(wait_for_attempt(fixture), ==, SEC / 2);
+    fake_transport_closed(SPOKE_CAUSE_NETWORK);
     g_assert_cmpint(wait_for_attempt(fixture), ==, SEC / 2);
 }
 
@@ -988,12 +1021,15 @@ main(int argc, char **argv)
     add("/connection/clock/step-renews", test_clock_step_renews);
     add("/connection/clock/step-ends-a-wait", test_clock_step_ends_a_wait);
     add("/connection/silence/ends-the-connection", test_silence_ends_the_connection);
+    add("/connection/silence/is-not-slowness", test_silence_is_not_slowness);
     add("/connection/silence/without-messages-is-fine", test_silence_without_messages_is_fine);
     add("/connection/idle/sets-no-alarm", test_idle_sets_no_alarm);
     add("/connection/arrival/is-settled", test_arrival_is_settled);
     add("/connection/arrival/delays-renewal", test_arrival_delays_renewal);
     add("/connection/receiving/can-be-paused", test_receiving_can_be_paused);
     add("/connection/network/change-ends-a-wait", test_network_change_ends_a_wait);
+    add("/connection/network/change-forgets-what-the-network-did",
+        test_network_change_forgets_what_the_network_did);
     add("/connection/network/change-mends-no-refusal", test_network_change_mends_no_refusal);
     add("/connection/reconfigure/same-changes-nothing", test_reconfigure_same_changes_nothing);
     add("/connection/reconfigure/returns", test_reconfigure_returns);

@@ -268,6 +268,12 @@ mqtt_poll(SpokeTransport *self, SpokeIdentity *identity)
     /* Messages come by themselves. */
 }
 
+static guint64
+mqtt_get_progress(SpokeTransport *self)
+{
+    return self->client != NULL ? spoke_paho_client_get_progress(self->client) : 0;
+}
+
 /* MQTT knows no reject: the daemon has the message, so the hub need not keep it. */
 static void
 mqtt_settle(SpokeTransport *self, gpointer token, SpokeVerdict verdict)
@@ -301,8 +307,8 @@ mqtt_free(SpokeTransport *self)
     .abi = SPOKE_TRANSPORT_ABI, .capabilities = SPOKE_CAPABILITY_PUSH | SPOKE_CAPABILITY_PROXY,    \
     .identities_max = 1, .window = SPOKE_PAHO_WINDOW, .window_bytes = SPOKE_PAHO_WINDOW_BYTES,     \
     .open = mqtt_open, .attach = mqtt_attach, .detach = mqtt_detach, .send = mqtt_send,            \
-    .receive = mqtt_receive, .poll = mqtt_poll, .settle = mqtt_settle, .close = mqtt_close,        \
-    .free = mqtt_free
+    .receive = mqtt_receive, .poll = mqtt_poll, .get_progress = mqtt_get_progress,                 \
+    .settle = mqtt_settle, .close = mqtt_close, .free = mqtt_free
 
 static const SpokeTransportModule mqtt_module = {
     COMMON,

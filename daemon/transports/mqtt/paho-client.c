@@ -289,6 +289,12 @@ spoke_paho_client_answer(SpokePahoClient *client, gboolean is_taken)
     pthread_mutex_unlock(&client->lock);
 }
 
+guint64
+spoke_paho_client_get_progress(SpokePahoClient *client)
+{
+    return spoke_paho_tls_get_acknowledged(client->tls);
+}
+
 SpokeCause
 spoke_paho_client_get_obstacle(SpokePahoClient *client, char **ret_detail)
 {

@@ -60,5 +60,8 @@ void spoke_paho_client_answer(SpokePahoClient *client, gboolean is_taken);
 /* Sends DISCONNECT if it can. */
 void spoke_paho_client_close(SpokePahoClient *client);
 
+/* Bytes that the peer has acknowledged. */
+guint64 spoke_paho_client_get_progress(SpokePahoClient *client);
+
 /* Why no connection has come about so far. (transfer full): @ret_detail */
 SpokeCause spoke_paho_client_get_obstacle(SpokePahoClient *client, char **ret_detail);

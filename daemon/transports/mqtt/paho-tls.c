@@ -2,6 +2,8 @@
 #include "daemon/transports/mqtt/paho-tls.h"
 
 #include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -228,6 +230,19 @@ spoke_paho_tls_get_end(SpokePahoTls *tls)
     SpokePahoTlsEnd end = tls->end;
     pthread_mutex_unlock(&lock);
     return end;
+}
+
+guint64
+spoke_paho_tls_get_acknowledged(SpokePahoTls *tls)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof info;
+
+    pthread_mutex_lock(&lock);
+    if (tls->fd == -1 || getsockopt(tls->fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+        info.tcpi_bytes_acked = 0;
+    pthread_mutex_unlock(&lock);
+    return info.tcpi_bytes_acked;
 }
 
 char *

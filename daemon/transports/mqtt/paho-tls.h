@@ -43,6 +43,9 @@ void spoke_paho_tls_cut(SpokePahoTls *tls);
 SpokePahoTlsPhase spoke_paho_tls_get_phase(SpokePahoTls *tls);
 SpokePahoTlsEnd spoke_paho_tls_get_end(SpokePahoTls *tls);
 
+/* Bytes that the peer's TCP has acknowledged; 0 without a connection. */
+guint64 spoke_paho_tls_get_acknowledged(SpokePahoTls *tls);
+
 /* Whether the certificate is to blame for the failure. (transfer full) (nullable): what is wrong
  * with it */
 char *spoke_paho_tls_dup_certificate_error(SpokePahoTls *tls);
