@@ -137,10 +137,10 @@ emu_https_batch_parse(const char *text, size_t size, GError **error)
     g_autoptr(JsonParser) parser = json_parser_new_immutable();
     g_autoptr(GError) local = NULL;
 
-    if (!is_shallow(text, size) || !g_utf8_validate(text, (gssize)size, NULL) ||
+    if (size == 0 || !is_shallow(text, size) || !g_utf8_validate(text, (gssize)size, NULL) ||
         !json_parser_load_from_data(parser, text, (gssize)size, &local)) {
         g_set_error(error, EMU_ERROR, EMU_ERROR_ARGUMENT, "The batch is not JSON: %s",
-                    local != NULL ? local->message : "nested too deeply, or not UTF-8");
+                    local != NULL ? local->message : "empty, nested too deeply, or not UTF-8");
         return NULL;
     }
     JsonNode *root = json_parser_get_root(parser);
