@@ -5,6 +5,7 @@ struct SpokeTransport {
     const SpokeTransportEvents *events;
     gpointer user_data;
     SpokeIdentity *identity;
+    gboolean is_closing;
 };
 
 static FakeTransport record;
@@ -55,7 +56,7 @@ fake_send(SpokeTransport *self, SpokeIdentity *identity, const SpokeOutgoing *me
 {
     g_assert_true(g_ptr_array_find(record.asked, identity, NULL));
     g_assert_cmpuint(record.sent->len + n, <=, fake_transport_module.window);
-    g_assert_false(record.is_closing);
+    g_assert_false(self->is_closing);
     for (guint i = 0; i < n; i++) {
         g_ptr_array_add(record.sent, messages[i].message);
         g_ptr_array_add(record.sent_ids, g_strdup(messages[i].message_id));
@@ -91,8 +92,8 @@ fake_settle(SpokeTransport *self, gpointer token, SpokeVerdict verdict)
 static void
 fake_close(SpokeTransport *self)
 {
-    g_assert_false(record.is_closing);
-    record.is_closing = TRUE;
+    g_assert_false(self->is_closing);
+    self->is_closing = record.is_closing = TRUE;
 }
 
 static void
