@@ -49,6 +49,21 @@ emu_amqp_devices_count(EmuAmqpDevices *self)
     return g_hash_table_size(self->table);
 }
 
+guint
+emu_amqp_devices_connected(EmuAmqpDevices *self)
+{
+    GHashTableIter iter;
+    gpointer value = NULL;
+    guint connected = 0;
+
+    g_hash_table_iter_init(&iter, self->table);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const EmuAmqpDevice *device = value;
+        connected += device->link.identity != NULL;
+    }
+    return connected;
+}
+
 static char *
 name_of(const EmuIdentity *identity)
 {

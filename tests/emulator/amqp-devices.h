@@ -26,6 +26,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(EmuAmqpDevices, emu_amqp_devices_free)
 
 guint emu_amqp_devices_count(EmuAmqpDevices *self);
 
+/* Those among them that have a link open. */
+guint emu_amqp_devices_connected(EmuAmqpDevices *self);
+
 /* Returns: (transfer none) (nullable). */
 EmuAmqpDevice *emu_amqp_devices_find(EmuAmqpDevices *self, const EmuIdentity *identity);
 

@@ -104,8 +104,8 @@ device_link_close(gpointer user_data, const char *reason)
     EmuAmqpSession *session = device->session;
     const EmuAmqpCause *cause = emu_amqp_cause_of_reason(reason);
 
-    /* What a fault drops is the connection, unless others are on it. */
-    if (cause == &emu_amqp_cause_dropped && emu_amqp_devices_count(session->devices) == 1) {
+    /* What a fault drops is the connection, unless others are connected over it. */
+    if (cause == &emu_amqp_cause_dropped && emu_amqp_devices_connected(session->devices) == 1) {
         emu_amqp_session_cut(session, reason);
         return;
     }

@@ -62,8 +62,8 @@ judge(EmuAmqpEnd *end, const GArray *messages, EmuVerdict *ret_verdict)
         if (is_too_large(end, &g_array_index(messages, EmuAmqpMessage, i)))
             return &emu_amqp_cause_too_large;
     }
-    for (guint i = 0; i < messages->len && *ret_verdict == EMU_VERDICT_ACCEPT; i++)
-        *ret_verdict = emu_faults_judge(faults, end->device->device_id, end->session->heard_usec);
+    *ret_verdict = emu_faults_judge_many(faults, end->device->device_id, messages->len,
+                                         end->session->heard_usec);
     if (*ret_verdict == EMU_VERDICT_THROTTLE)
         return &emu_amqp_cause_throttled;
     return *ret_verdict == EMU_VERDICT_QUOTA ? &emu_amqp_cause_quota : NULL;

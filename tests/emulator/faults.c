@@ -167,9 +167,9 @@ emu_faults_is_black_hole(EmuFaults *self, const char *device_id)
     return find(self, EMU_FAULT_BLACK_HOLE, device_id) != NULL;
 }
 
-/* A bucket that holds one second's worth. */
+/* A bucket that holds one second's worth, and may owe some. */
 static gboolean
-is_over_rate(EmuFault *fault, gint64 now_usec)
+is_over_rate(EmuFault *fault, guint count, gint64 now_usec)
 {
     double seconds = (double)(now_usec - fault->refreshed_usec) / G_USEC_PER_SEC;
 
@@ -177,18 +177,24 @@ is_over_rate(EmuFault *fault, gint64 now_usec)
     fault->allowance = MIN((double)fault->rate, fault->allowance + seconds * fault->rate);
     if (fault->allowance < 1)
         return TRUE;
-    fault->allowance -= 1;
+    fault->allowance -= count;
     return FALSE;
 }
 
 EmuVerdict
 emu_faults_judge(EmuFaults *self, const char *device_id, gint64 now_usec)
 {
-    if (self->faults->len == 0)
+    return emu_faults_judge_many(self, device_id, 1, now_usec);
+}
+
+EmuVerdict
+emu_faults_judge_many(EmuFaults *self, const char *device_id, guint count, gint64 now_usec)
+{
+    if (self->faults->len == 0 || count == 0)
         return EMU_VERDICT_ACCEPT;
 
     EmuFault *throttle = find(self, EMU_FAULT_THROTTLE, device_id);
-    if (throttle != NULL && is_over_rate(throttle, now_usec)) {
+    if (throttle != NULL && is_over_rate(throttle, count, now_usec)) {
         strike(self, throttle);
         return EMU_VERDICT_THROTTLE;
     }
@@ -200,8 +206,12 @@ emu_faults_judge(EmuFaults *self, const char *device_id, gint64 now_usec)
     }
 
     EmuFault *cut = find(self, EMU_FAULT_CUT_AFTER, device_id);
-    if (cut == NULL || cut->seen++ < cut->after)
+    if (cut == NULL)
         return EMU_VERDICT_ACCEPT;
+    if (cut->seen + count <= cut->after) {
+        cut->seen += count;
+        return EMU_VERDICT_ACCEPT;
+    }
     EmuVerdict verdict = cut->store ? EMU_VERDICT_STORE_CUT : EMU_VERDICT_CUT;
     cut->seen = 0;
     strike(self, cut);

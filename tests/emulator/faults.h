@@ -73,6 +73,11 @@ gboolean emu_faults_refuses_login(EmuFaults *self, const char *device_id, guint 
 gboolean emu_faults_is_black_hole(EmuFaults *self, const char *device_id);
 EmuVerdict emu_faults_judge(EmuFaults *self, const char *device_id, gint64 now_usec);
 
+/* The same for @count messages that are taken or refused together. A throttle lets a batch through
+ * that is larger than its rate, and makes what follows wait for so much longer. */
+EmuVerdict emu_faults_judge_many(EmuFaults *self, const char *device_id, guint count,
+                                 gint64 now_usec);
+
 /* When the acknowledgement of a message that came now may go: 0 at once, G_MAXINT64 when the
  * fault is gone. */
 gint64 emu_faults_ack_due(EmuFaults *self, const char *device_id, gint64 now_usec);

@@ -138,17 +138,12 @@ read_messages(const Request *request, GError **error)
     return messages;
 }
 
-/* What the faults say of a request with so many messages: the worst they say of one. */
+/* What the faults say of a request with so many messages. */
 static EmuVerdict
 judge(Request *request, guint n)
 {
-    EmuFaults *faults = emu_hub_faults(request->hub);
-    gint64 now_usec = g_get_monotonic_time();
-    EmuVerdict verdict = EMU_VERDICT_ACCEPT;
-
-    for (guint i = 0; i < n && verdict == EMU_VERDICT_ACCEPT; i++)
-        verdict = emu_faults_judge(faults, request->identity->device_id, now_usec);
-    return verdict;
+    return emu_faults_judge_many(emu_hub_faults(request->hub), request->identity->device_id, n,
+                                 g_get_monotonic_time());
 }
 
 static gboolean

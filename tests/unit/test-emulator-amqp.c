@@ -659,6 +659,19 @@ test_drop_detaches_one_of_several(Fixture *fixture, gconstpointer data)
 }
 
 static void
+test_drop_of_all_cuts_the_connection(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(AmqpPeer) peer = log_in(fixture);
+    let_in(peer, "e");
+    (void)amqp_peer_sender(peer, EVENTS);
+    (void)amqp_peer_sender(peer, "/devices/e/messages/events");
+
+    g_assert_cmpuint(emu_hub_drop(fixture->hub, NULL, "fault: dropped"), ==, 2);
+
+    amqp_peer_expect_end(peer);
+}
+
+static void
 test_telemetry_is_stored_before_it_is_accepted(Fixture *fixture, gconstpointer data)
 {
     static const guint8 bytes[] = "\x00\x53\x73\xc0\x05\x01\xa1\x02m1"
@@ -855,6 +868,23 @@ test_fault_rejects_in_words(Fixture *fixture, gconstpointer data)
 
     g_assert_cmpuint(amqp_peer_send(peer, link, plain_message, sizeof plain_message), ==,
                      PN_ACCEPTED);
+}
+
+/* A batch may be larger than the rate: it passes, and what follows waits for longer. */
+static void
+test_fault_throttles_by_the_batch(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(AmqpPeer) peer = log_in(fixture);
+    g_autoptr(GByteArray) batch = batch_of(50, 10);
+    pn_link_t *link = amqp_peer_sender(peer, EVENTS);
+    const EmuFault throttle = {.kind = EMU_FAULT_THROTTLE, .rate = 40};
+    (void)add_fault(fixture, &throttle);
+    peer->message_format = EMU_AMQP_FORMAT_BATCH;
+
+    g_assert_cmpuint(amqp_peer_send(peer, link, batch->data, batch->len), ==, PN_ACCEPTED);
+    g_assert_cmpuint(amqp_peer_send(peer, link, batch->data, batch->len), ==, PN_REJECTED);
+
+    g_assert_cmpuint(stored(fixture), ==, 50);
 }
 
 static void
@@ -1216,6 +1246,7 @@ main(int argc, char **argv)
         {"link/leaves-the-connection-when-detached", test_link_leaves_the_connection_when_detached},
         {"drop/cuts-a-lone-device", test_drop_cuts_a_lone_device},
         {"drop/detaches-one-of-several", test_drop_detaches_one_of_several},
+        {"drop/of-all-cuts-the-connection", test_drop_of_all_cuts_the_connection},
         {"telemetry/is-stored-before-it-is-accepted",
          test_telemetry_is_stored_before_it_is_accepted},
         {"telemetry/takes-batches", test_telemetry_takes_batches},
@@ -1226,6 +1257,7 @@ main(int argc, char **argv)
         {"fault/cut-stores-nothing-of-a-batch", test_fault_cut_stores_nothing_of_a_batch},
         {"fault/cut-may-store", test_fault_cut_may_store},
         {"fault/rejects-in-words", test_fault_rejects_in_words},
+        {"fault/throttles-by-the-batch", test_fault_throttles_by_the_batch},
         {"fault/stalls-and-credit-with-it", test_fault_stalls_and_credit_with_it},
         {"fault/delays", test_fault_delays},
         {"fault/refuses-logins", test_fault_refuses_logins},
