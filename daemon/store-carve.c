@@ -4,11 +4,6 @@
 #include "daemon/message.h"
 #include "daemon/store-room.h"
 
-#include <fcntl.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 /*
  * Reads SQLite's pages by itself. Source: sqlite.org/fileformat2.html, 1.6 (b-tree pages), 1.6 and
  * 2.1 (varints and records). Every number is checked before it is used: this is a damaged file. A
@@ -21,25 +16,17 @@
 #define N_COLUMNS   8
 #define PAYLOAD_MAX (4 * SPOKE_MESSAGE_BYTES_MAX)
 
-typedef struct {
-    int fd;
-    guint32 n_pages;
+struct SpokeCarver {
+    sqlite3 *memory;   /* owned */
     sqlite3_stmt *row; /* owned; SELECT ?1, …, ?8 */
     SpokeCarveFunc func;
     gpointer user_data;
-} Carver;
+};
 
 typedef struct {
     const guint8 *next;
     const guint8 *end;
 } Reader;
-
-static gboolean
-read_page(const Carver *carver, guint32 number, guint8 *page)
-{
-    return number >= 1 && number <= carver->n_pages &&
-           pread(carver->fd, page, USABLE, (off_t)(number - 1) * USABLE) == USABLE;
-}
 
 static guint
 read_uint16(const guint8 *at)
@@ -85,7 +72,7 @@ local_size(guint64 size)
 
 /* The whole payload, with what lies on overflow pages. (transfer full) (nullable) */
 static GByteArray *
-gather_payload(const Carver *carver, Reader *cell, guint64 size)
+gather_payload(const SpokePages *pages, Reader *cell, guint64 size)
 {
     guint64 local = local_size(size);
     gboolean has_overflow = local < size;
@@ -97,7 +84,7 @@ gather_payload(const Carver *carver, Reader *cell, guint64 size)
     guint32 number = has_overflow ? read_uint32(cell->next + local) : 0;
     while (payload->len < size) {
         guint8 page[USABLE];
-        if (!read_page(carver, number, page))
+        if (!pages->read(pages->source, number, page))
             return NULL;
         g_byte_array_append(payload, page + 4, (guint)MIN(size - payload->len, USABLE - 4));
         number = read_uint32(page);
@@ -173,7 +160,7 @@ is_integer(guint64 type)
 
 /* Hands over the row with this payload, if it is one. */
 static gboolean
-carve_row(Carver *carver, gint64 place, const GByteArray *payload)
+carve_row(SpokeCarver *carver, gint64 place, const GByteArray *payload)
 {
     Reader record = {payload->data, payload->data + payload->len};
     Reader data = {0};
@@ -196,19 +183,43 @@ carve_row(Carver *carver, gint64 place, const GByteArray *payload)
 }
 
 static gboolean
-carve_cell(Carver *carver, Reader *cell)
+carve_cell(SpokeCarver *carver, const SpokePages *pages, Reader *cell)
 {
     guint64 size = 0;
     guint64 place = 0;
     if (!read_varint(cell, &size) || !read_varint(cell, &place))
         return TRUE;
 
-    g_autoptr(GByteArray) payload = gather_payload(carver, cell, size);
+    g_autoptr(GByteArray) payload = gather_payload(pages, cell, size);
     return payload == NULL || carve_row(carver, (gint64)place, payload);
 }
 
-static gboolean
-carve_page(Carver *carver, const guint8 *page)
+SpokeCarver *
+spoke_carver_new(SpokeCarveFunc func, gpointer user_data)
+{
+    SpokeCarver *carver = g_new0(SpokeCarver, 1);
+
+    carver->func = func;
+    carver->user_data = user_data;
+    if (sqlite3_open(":memory:", &carver->memory) != SQLITE_OK ||
+        sqlite3_prepare_v2(carver->memory, "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8", -1,
+                           &carver->row, NULL) != SQLITE_OK)
+        g_error("SQLite can't open a database in memory: %s", sqlite3_errmsg(carver->memory));
+    return carver;
+}
+
+void
+spoke_carver_free(SpokeCarver *carver)
+{
+    if (carver == NULL)
+        return;
+    sqlite3_finalize(carver->row);
+    sqlite3_close(carver->memory);
+    g_free(carver);
+}
+
+gboolean
+spoke_carver_carve_page(SpokeCarver *carver, const SpokePages *pages, const guint8 *page)
 {
     enum { N_CELLS = 3, POINTERS = 8 };
     guint n_cells = read_uint16(page + N_CELLS);
@@ -218,45 +229,21 @@ carve_page(Carver *carver, const guint8 *page)
     for (guint i = 0; i < n_cells; i++) {
         guint offset = read_uint16(page + POINTERS + 2 * i);
         Reader cell = {page + offset, page + USABLE};
-        if (offset >= POINTERS && offset < USABLE && !carve_cell(carver, &cell))
+        if (offset >= POINTERS && offset < USABLE && !carve_cell(carver, pages, &cell))
             return FALSE;
     }
     return TRUE;
 }
 
-static gboolean
-carve_file(Carver *carver)
+gboolean
+spoke_carver_carve_all(SpokeCarver *carver, const SpokePages *pages, guint32 n_pages)
 {
     guint8 page[USABLE];
-    struct stat status;
     gboolean goes_on = TRUE;
 
-    if (fstat(carver->fd, &status) < 0)
-        return TRUE;
-    carver->n_pages = (guint32)MIN(status.st_size / USABLE, G_MAXUINT32 - 1);
-    for (guint32 number = 2; number <= carver->n_pages && goes_on; number++) {
-        if (read_page(carver, number, page))
-            goes_on = carve_page(carver, page);
+    for (guint32 number = 2; number <= n_pages && goes_on; number++) {
+        if (pages->read(pages->source, number, page))
+            goes_on = spoke_carver_carve_page(carver, pages, page);
     }
-    return goes_on;
-}
-
-gboolean
-spoke_store_carve(const char *path, SpokeCarveFunc func, gpointer user_data)
-{
-    Carver carver = {.func = func, .user_data = user_data};
-    sqlite3 *memory = NULL;
-    gboolean goes_on = TRUE;
-
-    carver.fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (carver.fd < 0)
-        return TRUE;
-    if (sqlite3_open(":memory:", &memory) == SQLITE_OK &&
-        sqlite3_prepare_v2(memory, "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8", -1, &carver.row,
-                           NULL) == SQLITE_OK)
-        goes_on = carve_file(&carver);
-    sqlite3_finalize(carver.row);
-    sqlite3_close(memory);
-    close(carver.fd);
     return goes_on;
 }

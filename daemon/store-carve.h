@@ -13,6 +13,20 @@
 /* @row: a statement that has the columns of outbox or inbox. FALSE stops. */
 typedef gboolean (*SpokeCarveFunc)(gboolean is_inbox, sqlite3_stmt *row, gpointer user_data);
 
-/* Hands every row on a leaf of the file at @path to @func, in no order. Returns FALSE if @func
- * stopped. */
-gboolean spoke_store_carve(const char *path, SpokeCarveFunc func, gpointer user_data);
+/* Where pages come from; @page: SPOKE_STORE_PAGE_BYTES. FALSE: there is no such page. */
+typedef struct {
+    gboolean (*read)(gpointer source, guint32 number, guint8 *page);
+    gpointer source; /* borrowed */
+} SpokePages;
+
+typedef struct SpokeCarver SpokeCarver;
+
+SpokeCarver *spoke_carver_new(SpokeCarveFunc func, gpointer user_data);
+void spoke_carver_free(SpokeCarver *carver);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SpokeCarver, spoke_carver_free)
+
+/* Hands every row on @page, if it is a leaf, to the function; what overflows is on @pages. Returns
+ * FALSE if the function stopped. */
+gboolean spoke_carver_carve_page(SpokeCarver *carver, const SpokePages *pages, const guint8 *page);
+/* The same for pages 2 to @n_pages, in no order of rows. */
+gboolean spoke_carver_carve_all(SpokeCarver *carver, const SpokePages *pages, guint32 n_pages);

@@ -4,6 +4,7 @@
 #include "daemon/store-damaged.h"
 #include "daemon/store-salvage.h"
 #include "daemon/store-schema.h"
+#include "daemon/store-view.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,12 +14,14 @@
 /* The successor is made beside the damaged file under a name of its own; only when it is complete
  * and closed do the two change places. */
 #define NEW_SUFFIX    ".new"
+#define VIEW_SUFFIX   ".view" /* the damaged file with its log mended; gone again at the end */
 #define SET_ASIDE_MAX 5
 #define ID_LEAP       (G_GUINT64_CONSTANT(1) << 32) /* if the next id was lost */
 
 typedef struct {
-    const char *path;     /* of the damaged file */
-    const char *new_path; /* of its successor */
+    const char *path;      /* of the damaged file */
+    const char *new_path;  /* of its successor */
+    const SpokeView *view; /* borrowed; NULL: the log is sound */
 
     /* From the store while it was open, or from the file */
     SpokeStoreMeta meta;
@@ -119,26 +122,56 @@ add_known_identities(Recovery *recovery, SpokeStore *store, GError **error)
     return TRUE;
 }
 
+/* What the file says of itself, if nothing better is known. */
+static void
+read_meta(Recovery *recovery, SpokeSalvage *salvage)
+{
+    const SpokeView *view = recovery->view;
+    SpokeStoreMeta *meta = &recovery->meta;
+
+    if (recovery->is_meta_known || salvage->from == NULL ||
+        !spoke_schema_read_meta(salvage->from, meta, NULL))
+        return;
+    recovery->is_meta_known = view == NULL || spoke_view_is_certain(view, SPOKE_PAGE_META);
+    recovery->id_limit = recovery->is_meta_known ? meta->next_id : meta->next_id + ID_LEAP;
+}
+
 /* Fills the new store with what is known and what is found. */
 static gboolean
 fill(Recovery *recovery, SpokeSalvage *salvage, gboolean with_rows, GError **error)
 {
     SpokeStoreMeta *meta = &recovery->meta;
 
-    if (!recovery->is_meta_known && salvage->from != NULL &&
-        spoke_schema_read_meta(salvage->from, meta, NULL)) {
-        recovery->is_meta_known = TRUE;
-        recovery->id_limit = meta->next_id;
-    }
+    read_meta(recovery, salvage);
     salvage->id_limit = recovery->id_limit;
     if (!spoke_store_begin(salvage->to, error) ||
         !add_known_identities(recovery, salvage->to, error) ||
         (with_rows && !spoke_salvage_copy(salvage, error)))
         return FALSE;
     if (salvage->max_id >= meta->next_id || !recovery->is_meta_known)
-        meta->next_id = MIN(salvage->max_id + ID_LEAP, SPOKE_ID_MAX);
+        meta->next_id = MIN(MAX(salvage->max_id, meta->next_id) + ID_LEAP, SPOKE_ID_MAX);
     spoke_store_set_meta(salvage->to, meta);
     return spoke_store_commit(salvage->to, error);
+}
+
+/* Without a view SQLite sees of a damaged log what it takes to be all of it. */
+static sqlite3 *
+open_damaged(Recovery *recovery)
+{
+    g_autofree char *view_path = g_strconcat(recovery->path, VIEW_SUFFIX, NULL);
+    gboolean has_view =
+        recovery->view != NULL && spoke_view_publish(recovery->view, recovery->path, view_path);
+
+    return spoke_damaged_open(has_view ? view_path : recovery->path, recovery->new_path);
+}
+
+static void
+close_damaged(Recovery *recovery, sqlite3 *db)
+{
+    g_autofree char *view_path = g_strconcat(recovery->path, VIEW_SUFFIX, NULL);
+
+    sqlite3_close(db);
+    spoke_view_unpublish(view_path);
 }
 
 /* Makes the new file. */
@@ -147,15 +180,18 @@ make_successor(Recovery *recovery, gboolean with_rows, SpokeStoreDamage *damage,
 {
     if (!spoke_store_create(recovery->new_path, &recovery->meta, error))
         return FALSE;
-    sqlite3 *from = spoke_damaged_open(recovery->path, recovery->new_path);
+    sqlite3 *from = open_damaged(recovery);
     g_autoptr(SpokeStore) to = spoke_store_open(recovery->new_path, error);
-    SpokeSalvage salvage = {
-        .path = recovery->path, .from = from, .to = to, .expected = recovery->expected};
+    SpokeSalvage salvage = {.path = recovery->path,
+                            .view = recovery->view,
+                            .from = from,
+                            .to = to,
+                            .expected = recovery->expected};
 
     gboolean is_filled = to != NULL && fill(recovery, &salvage, with_rows, error);
     if (is_filled)
         count_losses(&salvage, damage);
-    sqlite3_close(from);
+    close_damaged(recovery, from);
     return is_filled;
 }
 
@@ -181,21 +217,45 @@ move(const char *from, const char *to, GError **error)
     return FALSE;
 }
 
-/* Moves the damaged file and its log to a name that is free, and the new one to its place. */
+/* A name to set a file aside by: the first that is free, or else the last of all, for they must not
+ * fill the disk. @is_set: the last that was used instead */
+static char *
+name_aside(const char *path, gboolean is_set)
+{
+    guint n = 1;
+
+    for (; n < SET_ASIDE_MAX; n++) {
+        g_autofree char *name = g_strdup_printf("%s.corrupt-%u", path, n);
+        if (access(name, F_OK) < 0)
+            break;
+    }
+    g_autofree char *name = g_strdup_printf("%s.corrupt-%u", path, n);
+    if (is_set && n > 1 && access(name, F_OK) < 0)
+        n--;
+    return g_strdup_printf("%s.corrupt-%u", path, n);
+}
+
+/* The log goes where its file went: not before it, for without the log the file may look sound, and
+ * not after the new one has come, for the log is not that one's. */
+static gboolean
+set_log_aside(const char *path, const char *aside, GError **error)
+{
+    g_autofree char *log_path = g_strconcat(path, "-wal", NULL);
+    g_autofree char *log_aside = g_strconcat(aside, "-wal", NULL);
+
+    return access(log_path, F_OK) < 0 || move(log_path, log_aside, error);
+}
+
+/* Moves the damaged file and its log aside, and the new one to its place. */
 static gboolean
 replace_file(Recovery *recovery, SpokeStoreDamage *damage, GError **error)
 {
-    g_autofree char *log_path = g_strconcat(recovery->path, "-wal", NULL);
-    g_autofree char *aside = NULL;
-
-    /* The last of them is replaced: they must not fill the disk. */
-    for (guint n = 1; n <= SET_ASIDE_MAX && (aside == NULL || access(aside, F_OK) == 0); n++) {
-        g_free(aside);
-        aside = g_strdup_printf("%s.corrupt-%u", recovery->path, n);
-    }
+    g_autofree char *aside = name_aside(recovery->path, FALSE);
     g_autofree char *log_aside = g_strconcat(aside, "-wal", NULL);
-    (void)rename(log_path, log_aside); /* there may be none */
-    if (!move(recovery->path, aside, error) || !move(recovery->new_path, recovery->path, error))
+
+    (void)unlink(log_aside); /* another file's */
+    if (!move(recovery->path, aside, error) || !set_log_aside(recovery->path, aside, error) ||
+        !move(recovery->new_path, recovery->path, error))
         return FALSE;
     sync_directory(recovery->path);
     damage->set_aside = g_steal_pointer(&aside);
@@ -209,6 +269,7 @@ spoke_store_recover(const char *path, SpokeStore *damaged, SpokeStoreDamage *ret
     g_autofree char *new_path = g_strconcat(path, NEW_SUFFIX, NULL);
     g_autoptr(GError) local_error = NULL;
     g_auto(Recovery) recovery;
+    g_auto(SpokeView) view;
 
     recovery_init(&recovery, path, new_path);
     *ret_damage = (SpokeStoreDamage){.losses = g_array_new(FALSE, FALSE, sizeof(SpokeStoreLoss))};
@@ -216,6 +277,9 @@ spoke_store_recover(const char *path, SpokeStore *damaged, SpokeStoreDamage *ret
         note_known(&recovery, damaged);
         spoke_store_abandon(damaged);
     }
+    g_autoptr(SpokeWal) wal = spoke_wal_read(path);
+    spoke_view_init(&view, path, wal);
+    recovery.view = wal != NULL ? &view : NULL;
     gboolean is_made = make_successor(&recovery, TRUE, ret_damage, &local_error);
     if (g_error_matches(local_error, SPOKE_STORE_ERROR, SPOKE_STORE_ERROR_FULL))
         is_made = make_successor(&recovery, FALSE, ret_damage, error);
@@ -244,7 +308,8 @@ spoke_store_ensure(const char *path, GError **error)
     if (finished == NULL && !spoke_store_create(new_path, &meta, error))
         return FALSE;
     g_clear_pointer(&finished, spoke_store_close);
-    if (!move(new_path, path, error))
+    g_autofree char *aside = name_aside(path, TRUE);
+    if (!set_log_aside(path, aside, error) || !move(new_path, path, error))
         return FALSE;
     sync_directory(path);
     return TRUE;

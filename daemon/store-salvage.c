@@ -4,6 +4,7 @@
 #include "daemon/store-carve.h"
 #include "daemon/store-inbox.h"
 #include "daemon/store-outbox.h"
+#include "daemon/store-relics.h"
 #include "daemon/store-schema.h"
 
 /*
@@ -11,6 +12,9 @@
  * leads back; then the nearest place behind it that can be read is looked for, and reading goes on
  * there. It never goes back, so it comes to an end whatever the tree looks like. What lies in
  * the gaps is then looked for on the leaves themselves, in case only the tree above them is gone.
+ *
+ * If it is the log that is damaged no row's absence means that it is not there: all leaves are
+ * looked at, and images that were replaced. Of a row that is on several, a whole one's comes first.
  */
 #define ROWS_A_TRANSACTION 1000
 
@@ -205,7 +209,7 @@ copy_inbox_row(SpokeSalvage *salvage, sqlite3_stmt *row, GError **error)
     SpokeStoreIdentity *identity = identity_of(salvage, row, error);
     if (identity == NULL || !spoke_store_insert_inbox(salvage->to, identity->key, &arrival, error))
         return FALSE;
-    salvage->n_arrivals++;
+    salvage->n_arrivals += (guint)spoke_store_get_changes(salvage->to);
     salvage->max_id = MAX(salvage->max_id, message->id);
     return TRUE;
 }
@@ -230,31 +234,98 @@ is_in_gap(const GArray *gaps, gint64 place)
 }
 
 static gboolean
-on_carved(gboolean is_inbox, sqlite3_stmt *row, gpointer user_data)
+copy_carved(Carving *carving, gboolean is_inbox, sqlite3_stmt *row)
 {
-    Carving *carving = user_data;
     RowFunc copy = is_inbox ? copy_inbox_row : copy_outbox_row;
 
-    if (!is_in_gap(carving->gaps[is_inbox ? 1 : 0], place_of(row)))
-        return TRUE;
     return copy(carving->salvage, row, &carving->error) &&
            count_row(carving->salvage, &carving->error);
 }
 
 static gboolean
-carve(SpokeSalvage *salvage, GArray *outbox_gaps, GArray *inbox_gaps, GError **error)
+on_carved(gboolean is_inbox, sqlite3_stmt *row, gpointer user_data)
+{
+    Carving *carving = user_data;
+
+    return !is_in_gap(carving->gaps[is_inbox ? 1 : 0], place_of(row)) ||
+           copy_carved(carving, is_inbox, row);
+}
+
+static gboolean
+read_view(gpointer source, guint32 number, guint8 *page)
+{
+    return spoke_view_read(source, number, page);
+}
+
+static gboolean
+carve_leaves(Carving *carving, const SpokeView *view, SpokeCarveFunc func)
+{
+    g_autoptr(SpokeCarver) carver = spoke_carver_new(func, carving);
+    const SpokePages pages = {read_view, (gpointer)view};
+
+    return spoke_carver_carve_all(carver, &pages, view->n_pages);
+}
+
+static gboolean
+carve_gaps(SpokeSalvage *salvage, GArray *outbox_gaps, GArray *inbox_gaps, GError **error)
 {
     Carving carving = {.salvage = salvage, .gaps = {outbox_gaps, inbox_gaps}};
+    g_auto(SpokeView) view;
 
-    if (outbox_gaps->len + inbox_gaps->len == 0)
-        return TRUE;
     /* The leaves as the log left them; what was removed since must not come back. */
     if (salvage->from != NULL)
         (void)sqlite3_wal_checkpoint_v2(salvage->from, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-    if (spoke_store_carve(salvage->path, on_carved, &carving))
+    spoke_view_init(&view, salvage->path, NULL);
+    if (carve_leaves(&carving, &view, on_carved))
         return TRUE;
     g_propagate_error(error, carving.error);
     return FALSE;
+}
+
+/* An outbox's rows never change: one from a whole image is as good as the last, and better than
+ * one that may have been hit. */
+static gboolean
+on_whole_relic(gboolean is_inbox, sqlite3_stmt *row, gpointer user_data)
+{
+    return is_inbox || copy_carved(user_data, is_inbox, row);
+}
+
+static gboolean
+on_any(gboolean is_inbox, sqlite3_stmt *row, gpointer user_data)
+{
+    return copy_carved(user_data, is_inbox, row);
+}
+
+static gboolean
+carve_whole_relics(SpokeSalvage *salvage, GError **error)
+{
+    Carving carving = {.salvage = salvage};
+
+    if (salvage->view == NULL || spoke_relics_carve(salvage->view, TRUE, on_whole_relic, &carving))
+        return TRUE;
+    g_propagate_error(error, carving.error);
+    return FALSE;
+}
+
+static gboolean
+carve_view(SpokeSalvage *salvage, GError **error)
+{
+    Carving carving = {.salvage = salvage};
+
+    if (carve_leaves(&carving, salvage->view, on_any) &&
+        spoke_relics_carve(salvage->view, FALSE, on_any, &carving))
+        return TRUE;
+    g_propagate_error(error, carving.error);
+    return FALSE;
+}
+
+static gboolean
+carve(SpokeSalvage *salvage, GArray *outbox_gaps, GArray *inbox_gaps, GError **error)
+{
+    if (salvage->view != NULL)
+        return carve_view(salvage, error);
+    return outbox_gaps->len + inbox_gaps->len == 0 ||
+           carve_gaps(salvage, outbox_gaps, inbox_gaps, error);
 }
 
 gboolean
@@ -266,6 +337,7 @@ spoke_salvage_copy(SpokeSalvage *salvage, GError **error)
 
     return walk(salvage, "SELECT * FROM identities WHERE key BETWEEN ?1 AND ?2", copy_identity,
                 identity_gaps, error) &&
+           carve_whole_relics(salvage, error) &&
            walk(salvage, spoke_statements[SPOKE_STATEMENT_READ_OUTBOX], copy_outbox_row,
                 outbox_gaps, error) &&
            walk(salvage, spoke_statements[SPOKE_STATEMENT_READ_INBOX], copy_inbox_row, inbox_gaps,

@@ -2,16 +2,18 @@
 #pragma once
 
 #include "daemon/store-recover.h"
+#include "daemon/store-view.h"
 
 /*
  * Copies the rows of a damaged store to a new one, inside its transaction (which is committed now
  * and then).
  */
 typedef struct {
-    const char *path; /* borrowed; of the damaged file */
-    sqlite3 *from;    /* borrowed; NULL if it can't be opened at all */
-    SpokeStore *to;   /* borrowed; the new one, in a transaction */
-    guint64 id_limit; /* ids from here on were never given out */
+    const char *path;      /* borrowed; of the damaged file */
+    const SpokeView *view; /* borrowed; what a damaged log leaves; NULL if the log is sound */
+    sqlite3 *from;         /* borrowed; NULL if it can't be opened at all */
+    SpokeStore *to;        /* borrowed; the new one, in a transaction */
+    guint64 id_limit;      /* ids from here on were never given out */
 
     /* Results */
     GArray *expected; /* borrowed, of SpokeStoreLoss: what each lane should hold; several may speak

@@ -12,6 +12,9 @@
 #define SPOKE_ID_MAX         ((G_GUINT64_CONSTANT(1) << SPOKE_PLACE_ID_BITS) - 1)
 #define SPOKE_IDENTITIES_MAX 65535
 
+/* The pages that tables begin on, in the order in which they are made */
+enum { SPOKE_PAGE_SCHEMA = 1, SPOKE_PAGE_META, SPOKE_PAGE_IDENTITIES, SPOKE_PAGE_FLOWS };
+
 static inline gint64
 spoke_place(guint identity, SpokeLane lane, guint64 id)
 {
@@ -45,7 +48,8 @@ extern const char *const spoke_statements[SPOKE_N_STATEMENTS];
 int spoke_schema_configure(sqlite3 *db);
 /* Makes the tables in an empty database. */
 int spoke_schema_create(sqlite3 *db, const SpokeStoreMeta *meta);
-/* Errors: FAILED for a newer schema, DAMAGED for anything that is not ours */
+/* Errors: FAILED for a newer schema, DAMAGED for anything that is not ours, and for a version that
+ * the tables belie */
 gboolean spoke_schema_check(sqlite3 *db, GError **error);
 /* Reads the row of "meta". */
 gboolean spoke_schema_read_meta(sqlite3 *db, SpokeStoreMeta *ret_meta, GError **error);

@@ -3,6 +3,7 @@
 
 #include "daemon/store-room.h"
 #include "daemon/store-schema.h"
+#include "daemon/store-wal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -220,6 +221,11 @@ spoke_store_open(const char *path, GError **error)
         return NULL;
     }
 
+    if (spoke_wal_is_damaged(path)) { /* asked before SQLite drops what it can't read */
+        g_set_error(error, SPOKE_STORE_ERROR, SPOKE_STORE_ERROR_DAMAGED,
+                    "Can't use %s: its log is damaged", path);
+        return NULL;
+    }
     g_autoptr(SpokeStore) store = g_new0(SpokeStore, 1);
     store->room.fd = -1;
     store->identities = g_ptr_array_new_with_free_func(identity_free);
