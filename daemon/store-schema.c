@@ -2,15 +2,18 @@
 #include "daemon/store-schema.h"
 
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 /*
  * A new table or column means a new SCHEMA_VERSION and a step that makes it from the one before;
- * there has been only one so far. The order of the CREATE statements is part of the format:
+ * there has been only one so far. It holds the other way round too: a version with the tables of
+ * another is a number that was damaged. The order of the CREATE statements is part of the format:
  * store-recover.c relies on it to rebuild a lost first page.
  */
 #define SCHEMA_VERSION   1
 #define APPLICATION_ID   0x73706f6b /* "spok": what file(1) and we know the file by */
+#define VERSION_MAX      1000       /* nobody will get that far */
 #define TEXT_OF(number)  TEXT_OF_(number)
 #define TEXT_OF_(number) #number
 
@@ -154,6 +157,34 @@ is_made_read_only(sqlite3 *db)
            access(sqlite3_db_filename(db, "main"), R_OK | W_OK) == 0;
 }
 
+/* Whether the tables are those that we make, to the letter, or can't be read at all. */
+static gboolean
+has_our_tables(sqlite3 *db)
+{
+    sqlite3_stmt *row = NULL;
+    const char *rest = tables;
+
+    int result = sqlite3_prepare_v2(db, "SELECT sql || ';' FROM sqlite_master ORDER BY rowid", -1,
+                                    &row, NULL);
+    while (row != NULL && (result = sqlite3_step(row)) == SQLITE_ROW) {
+        const char *sql = (const char *)sqlite3_column_text(row, 0);
+        if (sql == NULL || !g_str_has_prefix(rest, sql))
+            break;
+        rest += strlen(sql);
+    }
+    sqlite3_finalize(row);
+    return result == SQLITE_DONE ? g_str_has_prefix(rest, "PRAGMA") : result != SQLITE_ROW;
+}
+
+/* A newer version's tables differ from ours; a number that a disk made up leaves them as they are.
+ */
+static gboolean
+is_possible(sqlite3 *db, gint64 version)
+{
+    return version >= 1 && version <= VERSION_MAX &&
+           (version == SCHEMA_VERSION || !has_our_tables(db));
+}
+
 gboolean
 spoke_schema_check(sqlite3 *db, GError **error)
 {
@@ -163,7 +194,7 @@ spoke_schema_check(sqlite3 *db, GError **error)
     if (!read_number(db, "PRAGMA application_id", &application, error) ||
         !read_number(db, "PRAGMA user_version", &version, error))
         return FALSE;
-    if (application != APPLICATION_ID || version < 1 || is_made_read_only(db)) {
+    if (application != APPLICATION_ID || !is_possible(db, version) || is_made_read_only(db)) {
         g_set_error(error, SPOKE_STORE_ERROR, SPOKE_STORE_ERROR_DAMAGED, "it is not a spool");
         return FALSE;
     }

@@ -129,14 +129,14 @@ test_open_refuses_newer_schema(void)
     fixture_open(&fixture);
     fixture_put_all(&fixture, "a1");
     fixture_close(&fixture);
-    run_sql(&fixture, "PRAGMA user_version=99");
+    run_sql(&fixture, "PRAGMA user_version=99; CREATE TABLE later(number INTEGER PRIMARY KEY)");
 
     g_assert_null(try_to_open(fixture.directory, &error));
 
     g_assert_error(error, SPOKE_ERROR, SPOKE_ERROR_STORAGE_FAILED);
     g_assert_nonnull(strstr(error->message, "newer"));
     g_assert_nonnull(strstr(error->message, "99"));
-    run_sql(&fixture, "PRAGMA user_version=1");
+    run_sql(&fixture, "PRAGMA user_version=1; DROP TABLE later");
     fixture_open(&fixture);
     g_assert_cmpuint(spoke_outbox_get_messages(fixture.outbox), ==, 1);
     g_assert_cmpuint(fixture.n_corrupt, ==, 0);

@@ -208,6 +208,19 @@ test_garbage_format_loses_nothing(void)
     }
 }
 
+/* The version of the schema, of which a greater one would be a newer program's. */
+static void
+test_garbage_schema_version_loses_nothing(void)
+{
+    for (guint i = 0; i < 4; i++) {
+        g_auto(Fixture) fixture;
+        make_queue(&fixture);
+        write_byte(&fixture, 60 + i, 2);
+
+        assert_recovers(&fixture, N_QUEUE, 0);
+    }
+}
+
 static void
 test_garbage_first_page_loses_nothing(void)
 {
@@ -575,6 +588,8 @@ main(int argc, char **argv)
     g_test_add_func("/store-recover/truncated/emptied-starts-anew", test_emptied_starts_anew);
     g_test_add_func("/store-recover/garbage/format-loses-nothing",
                     test_garbage_format_loses_nothing);
+    g_test_add_func("/store-recover/garbage/schema-version-loses-nothing",
+                    test_garbage_schema_version_loses_nothing);
     g_test_add_func("/store-recover/garbage/header-loses-nothing",
                     test_garbage_header_loses_nothing);
     g_test_add_func("/store-recover/garbage/first-page-loses-nothing",
