@@ -8,6 +8,10 @@
 #include <gnutls/x509.h>
 #include <string.h>
 
+/*
+ * GnuTLS looks at both files, and wipes what it has made of the key. A certificate has one key
+ * only, so whether anything has changed shows in the certificate's file alone.
+ */
 #define BYTES_MAX ((size_t)1024 * 1024)
 #define CHAIN_MAX 16
 
@@ -55,21 +59,31 @@ datum_of(const SpokeConfigText *text)
 }
 
 static gboolean
-parse(Pair *pair, const SpokeConfigText *chain, const char *certificate_file,
-      const SpokeConfigText *key, const char *key_file, GError **error)
+parse_chain(Pair *pair, const SpokeConfigText *chain, const char *path, GError **error)
 {
-    const gnutls_datum_t chain_datum = datum_of(chain), key_datum = datum_of(key);
+    const gnutls_datum_t datum = datum_of(chain);
     unsigned n = CHAIN_MAX;
+    int r = gnutls_x509_crt_list_import(pair->certificates, &n, &datum, GNUTLS_X509_FMT_PEM,
+                                        GNUTLS_X509_CRT_LIST_IMPORT_FAIL_IF_EXCEED);
 
-    if (!check(gnutls_x509_crt_list_import(pair->certificates, &n, &chain_datum,
-                                           GNUTLS_X509_FMT_PEM,
-                                           GNUTLS_X509_CRT_LIST_IMPORT_FAIL_IF_EXCEED),
-               certificate_file, "there is no certificate in PEM form in it", error))
+    if (r == GNUTLS_E_SHORT_MEMORY_BUFFER) {
+        g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_INVALID_CONFIG,
+                    "%s: there are more than %d certificates in it", path, CHAIN_MAX);
         return FALSE;
-    pair->n = n;
-    if (!check(gnutls_x509_privkey_init(&pair->key), key_file, "no memory", error))
+    }
+    if (!check(r, path, "there is no certificate in PEM form in it", error))
         return FALSE;
-    return check(gnutls_x509_privkey_import(pair->key, &key_datum, GNUTLS_X509_FMT_PEM), key_file,
+    pair->n = (unsigned)r;
+    return TRUE;
+}
+
+static gboolean
+parse_key(Pair *pair, const SpokeConfigText *key, const char *path, GError **error)
+{
+    const gnutls_datum_t datum = datum_of(key);
+
+    return check(gnutls_x509_privkey_init(&pair->key), path, "no memory", error) &&
+           check(gnutls_x509_privkey_import(pair->key, &datum, GNUTLS_X509_FMT_PEM), path,
                  "there is no private key in PEM form in it that needs no password", error);
 }
 
@@ -89,16 +103,6 @@ check_match(const Pair *pair, const char *certificate_file, const char *key_file
     g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_INVALID_CONFIG,
                 "%s: the key does not belong to the certificate in %s", key_file, certificate_file);
     return FALSE;
-}
-
-static char *
-digest_of(const SpokeConfigText *chain, const SpokeConfigText *key)
-{
-    g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
-
-    g_checksum_update(sum, (const guchar *)chain->text, (gssize)chain->size);
-    g_checksum_update(sum, (const guchar *)key->text, (gssize)key->size);
-    return g_strdup(g_checksum_get_string(sum));
 }
 
 static SpokeCertificate *
@@ -133,13 +137,15 @@ spoke_certificate_read(const char *certificate_file, const char *key_file, GErro
                     key_file, (guint)key->mode, key_file);
         return NULL;
     }
-    if (!parse(&pair, chain, certificate_file, key, key_file, error) ||
+    if (!parse_chain(&pair, chain, certificate_file, error) ||
+        !parse_key(&pair, key, key_file, error) ||
         !check_match(&pair, certificate_file, key_file, error))
         return NULL;
 
     SpokeCertificate *certificate = describe(&pair);
 
-    certificate->digest = digest_of(chain, key);
+    certificate->digest =
+        g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *)chain->text, chain->size);
     return certificate;
 }
 

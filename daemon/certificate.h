@@ -10,7 +10,7 @@
 typedef struct {
     gint64 expiry_usec; /* wall clock: when the first of the chain ends */
     gint64 start_usec;  /* wall clock: before this it is not valid */
-    char *digest;       /* owned; SHA-256 of both files: tells whether they have changed */
+    char *digest;       /* owned; SHA-256 of the certificate's file: tells whether it has changed */
 } SpokeCertificate;
 
 /* Errors: SPOKE_ERROR_INVALID_CONFIG: a file that can't be read, is no PEM, whose key does not fit

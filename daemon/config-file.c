@@ -159,7 +159,9 @@ walk_line(char *line, guint number, char **section, SpokeConfigKeyFunc func, gpo
 
     if (*line == '[') {
         *section = parse_section(line);
-        return *section != NULL || fail(error, "a section is written [Name], alone on its line");
+        if (*section == NULL)
+            return fail(error, "a section is written [Name], alone on its line");
+        return func(number, *section, NULL, NULL, user_data, error);
     }
 
     char *equals = strchr(line, '=');

@@ -27,7 +27,8 @@ SpokeConfigText *spoke_config_text_new(const void *data, size_t size);
 void spoke_config_text_free(SpokeConfigText *text);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SpokeConfigText, spoke_config_text_free)
 
-/* @value is "" for "Key="; white space around it is gone. FALSE with @error ends the walk. */
+/* @value is "" for "Key="; white space around it is gone. Where a section begins, also one that
+ * goes on, @key and @value are NULL. FALSE with @error ends the walk. */
 typedef gboolean (*SpokeConfigKeyFunc)(guint line, const char *section, const char *key,
                                        const char *value, gpointer user_data, GError **error);
 
@@ -35,9 +36,9 @@ typedef gboolean (*SpokeConfigKeyFunc)(guint line, const char *section, const ch
  * spoke_config_text_walk:
  * @text: cut up in place
  *
- * Calls @func for each key in order. Errors: SPOKE_ERROR_INVALID_CONFIG for what is neither a
- * section, a key, a comment nor empty. @ret_line is set on any error, @func's too; the text of the
- * error does not have it, and quotes nothing.
+ * Calls @func for each section and key in order. Errors: SPOKE_ERROR_INVALID_CONFIG for what is
+ * neither a section, a key, a comment nor empty. @ret_line is set on any error, @func's too; the
+ * text of the error does not have it, and quotes nothing.
  */
 gboolean spoke_config_text_walk(SpokeConfigText *text, SpokeConfigKeyFunc func, gpointer user_data,
                                 guint *ret_line, GError **error);

@@ -7,11 +7,11 @@
 #include <string.h>
 
 /*
- * Every kind of value has one reader. Where a connection string comes from is not read here: three
- * keys compete for it, which config.c decides when all files are known.
+ * Every kind of value has one reader. Of keys that are kept it looks at the form only.
  */
 #define CERTIFICATE_FILE_BYTES_MAX (8 * 1024 * 1024)
 #define CREDENTIAL_NAME_BYTES_MAX  255
+#define USER_NAME_BYTES_MAX        255
 
 static gboolean
 fail(GError **error, const char *what)
@@ -218,15 +218,37 @@ read_ca_file(const SpokeConfigKey *key, const char *value, gpointer member, GErr
 }
 
 static gboolean
-read_secret_path(const SpokeConfigKey *key, const char *value, gpointer member, GError **error)
+read_boolean(const SpokeConfigKey *key, const char *value, gpointer member, GError **error)
+{
+    gboolean yes = strcmp(value, "yes") == 0;
+
+    if (!yes && strcmp(value, "no") != 0)
+        return fail(error, "must be yes or no");
+
+    *(gboolean *)member = yes;
+    return TRUE;
+}
+
+/* What follows is kept: there is no member. */
+
+static gboolean
+check_boolean(const SpokeConfigKey *key, const char *value, gpointer member, GError **error)
+{
+    gboolean ignored = FALSE;
+
+    return read_boolean(key, value, &ignored, error);
+}
+
+static gboolean
+check_path(const SpokeConfigKey *key, const char *value, gpointer member, GError **error)
 {
     return *value == '\0' || g_path_is_absolute(value) ||
-           fail(error, "must be a path from the root, as /etc/spoked/connection-string");
+           fail(error, "must be a path from the root: it begins with /");
 }
 
 /* Narrower than systemd is, so that a connection string put here is not taken for a name. */
 static gboolean
-read_credential_name(const SpokeConfigKey *key, const char *value, gpointer member, GError **error)
+check_credential_name(const SpokeConfigKey *key, const char *value, gpointer member, GError **error)
 {
     gboolean good = strlen(value) <= CREDENTIAL_NAME_BYTES_MAX && *value != '.';
 
@@ -236,14 +258,75 @@ read_credential_name(const SpokeConfigKey *key, const char *value, gpointer memb
     return good || fail(error, "must be the name of a credential: letters, digits, '-', '_', '.'");
 }
 
-#define MEMBER(name) G_STRUCT_OFFSET(SpokeConfig, name)
+/* Names or numbers of users. Nothing here can be a secret by mistake: those are longer, or have
+ * other characters in them. */
+static gboolean
+check_users(const SpokeConfigKey *key, const char *value, gpointer member, GError **error)
+{
+    g_auto(GStrv) words = g_strsplit_set(value, " \t", -1);
+
+    for (char **word = words; *word != NULL; word++) {
+        gboolean good = strlen(*word) <= USER_NAME_BYTES_MAX && **word != '-';
+
+        for (const char *c = *word; *c != '\0'; c++)
+            good = good && (g_ascii_isalnum(*c) || strchr("-_.@\\$", *c) != NULL);
+        if (!good)
+            return fail(error, "must be names or numbers of users, separated by spaces");
+    }
+    return TRUE;
+}
+
+static gboolean
+check_proxy_url(const SpokeConfigKey *key, const char *value, gpointer member, GError **error)
+{
+    if (*value == '\0')
+        return TRUE;
+
+    g_autoptr(SpokeProxySettings) settings =
+        spoke_proxy_settings_new(value, NULL, NULL, NULL, error);
+
+    if (settings == NULL)
+        return FALSE;
+    return settings->password == NULL ||
+           fail(error, "a password has no place in it: use PasswordFile= or PasswordCredential=");
+}
+
+static gboolean
+check_proxy_user(const SpokeConfigKey *key, const char *value, gpointer member, GError **error)
+{
+    g_autoptr(SpokeProxySettings) settings =
+        spoke_proxy_settings_new("http://proxy", value, NULL, NULL, error);
+
+    return settings != NULL;
+}
+
+static gboolean
+check_no_proxy(const SpokeConfigKey *key, const char *value, gpointer member, GError **error)
+{
+    g_autoptr(SpokeProxySettings) settings =
+        spoke_proxy_settings_new("http://proxy", NULL, NULL, value, error);
+
+    return settings != NULL;
+}
+
+#define MEMBER(name)        G_STRUCT_OFFSET(SpokeConfig, name)
+#define DEVICE_MEMBER(name) G_STRUCT_OFFSET(SpokeDeviceConfig, name)
+#define KEPT                SPOKE_CONFIG_KEPT
+
+#define WHO_KEYS(section)                                                                          \
+    {section, "ConnectionString", "", NULL, NULL, NULL, KEPT},                                     \
+        {section, "ConnectionStringFile", "", NULL, NULL, check_path, KEPT},                       \
+        {section, "ConnectionStringCredential", "", NULL, NULL, check_credential_name, KEPT},      \
+        {section, "CertificateFile", "", NULL, NULL, check_path, KEPT},                            \
+        {section, "CertificateCredential", "", NULL, NULL, check_credential_name, KEPT},           \
+        {section, "PrivateKeyFile", "", NULL, NULL, check_path, KEPT},                             \
+    {                                                                                              \
+        section, "PrivateKeyCredential", "", NULL, NULL, check_credential_name, KEPT               \
+    }
 
 /* clang-format off */
 const SpokeConfigKey spoke_config_keys[] = {
-    /* SPOKE_CONFIG_SOURCE_ */
-    {"Hub", "ConnectionString", "", NULL, NULL, NULL, 0},
-    {"Hub", "ConnectionStringFile", "", NULL, NULL, read_secret_path, 0},
-    {"Hub", "ConnectionStringCredential", "", NULL, NULL, read_credential_name, 0},
+    WHO_KEYS("Hub"),
     {"Hub", "CAFile", "", NULL, NULL, read_ca_file, MEMBER(ca_file)},
     {"Hub", "Transport", "mqtt", NULL, NULL, read_transport, MEMBER(transport)},
     {"Hub", "MqttPort", "8883", "1", "65535", read_uint16, MEMBER(mqtt_port)},
@@ -255,6 +338,17 @@ const SpokeConfigKey spoke_config_keys[] = {
     {"Hub", "KeepAliveSec", "180", "5", "1177", read_uint, MEMBER(keepalive_sec)},
     {"Hub", "TokenLifetimeSec", "3600", "65", "31536000", read_int64, MEMBER(token_lifetime_sec)},
     {"Hub", "ConnectTimeoutSec", "30", "1", "300", read_uint, MEMBER(connect_timeout_sec)},
+
+    WHO_KEYS(SPOKE_CONFIG_DEVICE),
+    {SPOKE_CONFIG_DEVICE, "Users", "", NULL, NULL, check_users, KEPT},
+    {SPOKE_CONFIG_DEVICE, "OwnConnection", "no", NULL, NULL, read_boolean, DEVICE_MEMBER(owns_connection)},
+
+    {"Proxy", "Url", "", NULL, NULL, check_proxy_url, KEPT},
+    {"Proxy", "User", "", NULL, NULL, check_proxy_user, KEPT},
+    {"Proxy", "PasswordFile", "", NULL, NULL, check_path, KEPT},
+    {"Proxy", "PasswordCredential", "", NULL, NULL, check_credential_name, KEPT},
+    {"Proxy", "NoProxy", "", NULL, NULL, check_no_proxy, KEPT},
+    {"Proxy", "UseEnvironment", "yes", NULL, NULL, check_boolean, KEPT},
 
     {"Spool", "BytesMax", "256M", "64K", "1T", read_bytes, MEMBER(outbox.bytes_max)},
     {"Spool", "WhenFull", "reject", NULL, NULL, read_when_full, MEMBER(outbox.when_full)},
@@ -284,29 +378,65 @@ spoke_config_key_find(const char *section, const char *name)
     return NULL;
 }
 
-char *
-spoke_config_key_list(const char *section)
+const SpokeConfigKey *
+spoke_config_key_first(const char *section, guint *ret_n)
+{
+    const SpokeConfigKey *first = NULL;
+    guint n = 0;
+
+    for (guint i = 0; i < spoke_config_n_keys; i++) {
+        if (strcmp(spoke_config_keys[i].section, section) != 0)
+            continue;
+        if (n++ == 0)
+            first = &spoke_config_keys[i];
+    }
+    *ret_n = n;
+    return first;
+}
+
+static char *
+list_sections(void)
 {
     g_autoptr(GString) list = g_string_new(NULL);
     const char *last = "";
 
     for (guint i = 0; i < spoke_config_n_keys; i++) {
-        const SpokeConfigKey *key = &spoke_config_keys[i];
-        const char *word = section == NULL ? key->section : key->name;
+        const char *section = spoke_config_keys[i].section;
 
-        if (section == NULL ? strcmp(word, last) == 0 : strcmp(key->section, section) != 0)
+        if (strcmp(section, last) == 0)
             continue;
-        g_string_append_printf(list, "%s%s", list->len > 0 ? ", " : "", word);
-        last = word;
+        g_string_append_printf(list, "%s%s%s", list->len > 0 ? ", " : "", section,
+                               strcmp(section, SPOKE_CONFIG_DEVICE) == 0 ? " NAME" : "");
+        last = section;
     }
-    return list->len > 0 ? g_string_free(g_steal_pointer(&list), FALSE) : NULL;
+    return g_string_free(g_steal_pointer(&list), FALSE);
+}
+
+char *
+spoke_config_key_list(const char *section)
+{
+    guint n = 0;
+    const SpokeConfigKey *first = section != NULL ? spoke_config_key_first(section, &n) : NULL;
+
+    if (section == NULL)
+        return list_sections();
+    if (first == NULL)
+        return NULL;
+
+    g_autoptr(GString) list = g_string_new(first->name);
+
+    for (guint i = 1; i < n; i++)
+        g_string_append_printf(list, ", %s", first[i].name);
+    return g_string_free(g_steal_pointer(&list), FALSE);
 }
 
 gboolean
-spoke_config_key_apply(const SpokeConfigKey *key, const char *value, SpokeConfig *config,
+spoke_config_key_apply(const SpokeConfigKey *key, const char *value, gpointer object,
                        GError **error)
 {
+    gpointer member = key->offset != SPOKE_CONFIG_KEPT ? (char *)object + key->offset : NULL;
+
     if (*value == '\0')
         value = key->fallback;
-    return key->read == NULL || key->read(key, value, (char *)config + key->offset, error);
+    return key->read == NULL || key->read(key, value, member, error);
 }

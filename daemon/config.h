@@ -84,10 +84,9 @@ const SpokeDeviceConfig *spoke_config_get_self(const SpokeConfig *config);
  * Returns: (transfer full) (nullable)
  */
 SpokeConfig *spoke_config_load(const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/* With another file of vendor defaults (it may be missing) and another $CREDENTIALS_DIRECTORY
- * (nullable). */
-SpokeConfig *spoke_config_load_full(const char *vendor_path, const char *path,
-                                    const char *credentials_directory,
+/* With another file of vendor defaults (it may be missing) and another environment (nullable; as of
+ * g_get_environ()): $CREDENTIALS_DIRECTORY and a proxy. */
+SpokeConfig *spoke_config_load_full(const char *vendor_path, const char *path, char **environment,
                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void spoke_config_free(SpokeConfig *config);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SpokeConfig, spoke_config_free)

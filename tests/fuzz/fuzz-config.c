@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/config.h"
 #include "daemon/error.h"
+#include "daemon/identity.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <string.h>
@@ -24,6 +25,18 @@ fill_file(const uint8_t *data, size_t size)
     return g_strdup_printf("/proc/self/fd/%d", fd);
 }
 
+static void
+check_device(const SpokeDeviceConfig *device)
+{
+    size_t size = strspn(device->name, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "-_.");
+
+    g_assert_cmpuint(size, ==, strlen(device->name));
+    g_assert_cmpuint(size, >, 0);
+    g_assert_nonnull(device->connection_string);
+    g_assert_true(device->connection_string->x509 == (device->certificate_file != NULL));
+    g_assert_true((device->certificate_file != NULL) == (device->key_file != NULL));
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -38,7 +51,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
 
-    g_assert_nonnull(spoke_config_get_self(config)->connection_string);
+    for (guint i = 0; i < config->devices->len; i++)
+        check_device(g_ptr_array_index(config->devices, i));
+    g_assert_cmpstr(spoke_config_get_self(config)->name, ==, SPOKE_DEVICE_SELF);
     g_assert_cmpuint(config->mqtt_port, >, 0);
     g_assert_cmpuint(config->keepalive_sec, >=, 5);
     g_assert_cmpuint(config->keepalive_sec, <=, 1177);

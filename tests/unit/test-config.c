@@ -4,133 +4,12 @@
 #include "daemon/config-file.h"
 #include "daemon/config-keys.h"
 #include "daemon/error.h"
+#include "tests/unit/config-fixture.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/*
- * Every test has a folder of its own: "vendor.conf", "spoked.conf", "spoked.conf.d/", "creds/". In
- * expected texts "@" stands for that folder.
- */
-#define STRING "HostName=h.net;DeviceId=d;SharedAccessKey=S3CR3TIzNDU2Nzg5MDEyMw=="
-#define HUB    "[Hub]\nConnectionString=" STRING "\n"
-
-typedef struct {
-    char *folder;
-    char *vendor;
-    char *path;
-    char *credentials;
-} Fixture;
-
-static void
-set_up(Fixture *fixture, gconstpointer data)
-{
-    g_autoptr(GError) error = NULL;
-
-    fixture->folder = g_dir_make_tmp("spoke-config-XXXXXX", &error);
-    g_assert_no_error(error);
-    fixture->vendor = g_build_filename(fixture->folder, "vendor.conf", NULL);
-    fixture->path = g_build_filename(fixture->folder, "spoked.conf", NULL);
-    fixture->credentials = g_build_filename(fixture->folder, "creds", NULL);
-}
-
-static void
-remove_folder(const char *folder)
-{
-    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
-    const char *name = NULL;
-
-    while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
-        g_autofree char *path = g_build_filename(folder, name, NULL);
-
-        if (g_file_test(path, G_FILE_TEST_IS_DIR))
-            remove_folder(path);
-        else
-            g_unlink(path);
-    }
-    g_rmdir(folder);
-}
-
-static void
-tear_down(Fixture *fixture, gconstpointer data)
-{
-    remove_folder(fixture->folder);
-    g_free(fixture->folder);
-    g_free(fixture->vendor);
-    g_free(fixture->path);
-    g_free(fixture->credentials);
-}
-
-/* Returns: (transfer full): its path */
-static char *
-write_file(Fixture *fixture, const char *name, mode_t mode, const char *text)
-{
-    g_autoptr(GError) error = NULL;
-    g_autofree char *path = g_build_filename(fixture->folder, name, NULL);
-    g_autofree char *folder = g_path_get_dirname(path);
-
-    g_assert_cmpint(g_mkdir_with_parents(folder, 0700), ==, 0);
-    g_file_set_contents(path, text, -1, &error);
-    g_assert_no_error(error);
-    g_assert_cmpint(chmod(path, mode), ==, 0);
-    return g_steal_pointer(&path);
-}
-
-static void
-put(Fixture *fixture, const char *name, const char *text)
-{
-    g_autofree char *path = write_file(fixture, name, 0600, text);
-}
-
-static char *
-expand(Fixture *fixture, const char *text)
-{
-    g_auto(GStrv) parts = g_strsplit(text, "@", 0);
-
-    return g_strjoinv(fixture->folder, parts);
-}
-
-static SpokeConfig *
-load(Fixture *fixture)
-{
-    g_autoptr(GError) error = NULL;
-    SpokeConfig *config =
-        spoke_config_load_full(fixture->vendor, fixture->path, fixture->credentials, &error);
-
-    g_assert_no_error(error);
-    g_assert_nonnull(config);
-    return config;
-}
-
-static SpokeConfig *
-load_text(Fixture *fixture, const char *text)
-{
-    put(fixture, "spoked.conf", text);
-    return load(fixture);
-}
-
-static void
-assert_refused(Fixture *fixture, const char *expected)
-{
-    g_autoptr(GError) error = NULL;
-    g_autofree char *text = expand(fixture, expected);
-    g_autoptr(SpokeConfig) config =
-        spoke_config_load_full(fixture->vendor, fixture->path, fixture->credentials, &error);
-
-    g_assert_null(config);
-    g_assert_error(error, SPOKE_ERROR, SPOKE_ERROR_INVALID_CONFIG);
-    g_assert_cmpstr(error->message, ==, text);
-    g_assert_null(strstr(error->message, "S3CR3T"));
-}
-
-static void
-assert_text_refused(Fixture *fixture, const char *text, const char *expected)
-{
-    put(fixture, "spoked.conf", text);
-    assert_refused(fixture, expected);
-}
 
 static void
 test_load_gives_defaults(Fixture *fixture, gconstpointer data)
@@ -301,14 +180,16 @@ test_load_refuses_unknown_keys(Fixture *fixture, gconstpointer data)
     assert_text_refused(
         fixture, HUB "\nPort=8883\n",
         "@/spoked.conf:4: [Hub] Port: unknown key; known are ConnectionString, "
-        "ConnectionStringFile, ConnectionStringCredential, CAFile, Transport, MqttPort, "
+        "ConnectionStringFile, ConnectionStringCredential, CertificateFile, "
+        "CertificateCredential, PrivateKeyFile, PrivateKeyCredential, CAFile, Transport, MqttPort, "
         "AmqpPort, HttpsPort, PollIntervalSec, KeepAliveSec, TokenLifetimeSec, ConnectTimeoutSec");
     assert_text_refused(fixture, HUB "[Spool]\nbytesmax=1M\n",
                         "@/spoked.conf:4: [Spool] bytesmax: unknown key; known are BytesMax, "
                         "WhenFull, FlushWindowSec, DefaultTtlSec");
-    assert_text_refused(fixture, HUB "[Hubs]\nx=1\n",
-                        "@/spoked.conf:4: [Hubs]: unknown section; known are Hub, Spool, Inbox, "
-                        "Daemon");
+    assert_text_refused(
+        fixture, HUB "[Hubs]\n",
+        "@/spoked.conf:3: [Hubs]: unknown section; known are Hub, Device NAME, Proxy, "
+        "Spool, Inbox, Daemon");
 }
 
 /* A connection string that lost its key, or was broken into two lines. */
@@ -328,8 +209,9 @@ test_load_hides_what_may_be_secret(Fixture *fixture, gconstpointer data)
                         "SharedAccessKey=S3CR3T\n",
                         "@/spoked.conf:2: [Hub] ConnectionString: SharedAccessKey is not base64: "
                         "copy it again, with the = at its end");
-    assert_text_refused(fixture, "[S3CR3T&]\nx=1\n",
-                        "@/spoked.conf:2: unknown section; known are Hub, Spool, Inbox, Daemon");
+    assert_text_refused(fixture, "[S3CR3T&]\n",
+                        "@/spoked.conf:1: unknown section; known are Hub, Device NAME, Proxy, "
+                        "Spool, Inbox, Daemon");
 }
 
 static void
@@ -548,14 +430,16 @@ test_load_refuses_bad_connection_string_file(Fixture *fixture, gconstpointer dat
                             "string is empty");
     assert_text_refused(fixture, "[Hub]\nConnectionStringFile=string\n",
                         "@/spoked.conf:2: [Hub] ConnectionStringFile: must be a path from the "
-                        "root, as /etc/spoked/connection-string");
+                        "root: it begins with /");
 }
 
 static void
 test_load_reads_credentials(Fixture *fixture, gconstpointer data)
 {
-    put(fixture, "creds/hub", "HostName=a.net;DeviceId=d;x509=true\n");
-    put(fixture, "creds/connection-string", "HostName=b.net;DeviceId=d;x509=true\n");
+    put(fixture, "creds/hub",
+        "HostName=a.net;DeviceId=d;SharedAccessKey=S3CR3TIzNDU2Nzg5MDEyMw==\n");
+    put(fixture, "creds/connection-string",
+        "HostName=b.net;DeviceId=d;SharedAccessKey=S3CR3TIzNDU2Nzg5MDEyMw==\n");
     g_autoptr(SpokeConfig) named = load_text(fixture, "[Hub]\nConnectionStringCredential=hub\n");
     g_autoptr(SpokeConfig) found = load_text(fixture, "");
     g_autoptr(SpokeConfig) other = load_text(fixture, HUB);
@@ -579,7 +463,7 @@ test_load_refuses_bad_credentials(Fixture *fixture, gconstpointer data)
     assert_text_refused(fixture, "[Hub]\nConnectionStringCredential=hub\n",
                         "@/spoked.conf:2: [Hub] ConnectionStringCredential: @/creds/hub: there is "
                         "no such file");
-    g_clear_pointer(&fixture->credentials, g_free);
+    g_clear_pointer(&fixture->environment, g_strfreev);
     assert_refused(fixture, "@/spoked.conf:2: [Hub] ConnectionStringCredential: the daemon was "
                             "started without credentials; give its unit LoadCredential=hub:PATH "
                             "(systemctl edit spoked)");
@@ -596,7 +480,7 @@ test_load_needs_one_source(Fixture *fixture, gconstpointer data)
                         "@/spoked.conf.d/a.conf:2: [Hub] ConnectionStringCredential: there can be "
                         "only one source, but @/spoked.conf:2 has ConnectionString=; an empty "
                         "ConnectionString= in a later file takes that back");
-    put(fixture, "creds/c", "HostName=c.net;DeviceId=d;x509=true");
+    put(fixture, "creds/c", "HostName=c.net;DeviceId=d;SharedAccessKey=S3CR3TIzNDU2Nzg5MDEyMw==");
     put(fixture, "spoked.conf.d/b.conf", "[Hub]\nConnectionString=\n");
     g_autoptr(SpokeConfig) config = load(fixture);
     g_assert_cmpstr(spoke_config_get_self(config)->connection_string->host_name, ==, "c.net");
@@ -632,6 +516,11 @@ static gboolean
 count_key(guint line, const char *section, const char *name, const char *value, gpointer user_data,
           GError **error)
 {
+    if (name == NULL)
+        return TRUE;
+    if (g_str_has_prefix(section, SPOKE_CONFIG_DEVICE " "))
+        section = SPOKE_CONFIG_DEVICE;
+
     const SpokeConfigKey *key = spoke_config_key_find(section, name);
 
     g_assert_nonnull(key);
@@ -644,16 +533,18 @@ static gboolean
 refuse_key(guint line, const char *section, const char *name, const char *value, gpointer user_data,
            GError **error)
 {
-    g_assert_not_reached();
+    g_assert_null(name);
+    g_assert_false(g_str_has_prefix(section, SPOKE_CONFIG_DEVICE));
+    return TRUE;
 }
 
-/* With "#Key=" made "Key=" it must be the table, key by key. */
+/* With "#Key=" made "Key=", and so the section of a device, it must be the table, key by key. */
 static void
 test_default_file_shows_every_key(void)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *text = read_source("data/spoked.conf");
-    g_autoptr(GRegex) comment = g_regex_new("^#(\\w+=)", G_REGEX_MULTILINE, 0, &error);
+    g_autoptr(GRegex) comment = g_regex_new("^#(\\w+=|\\[Device )", G_REGEX_MULTILINE, 0, &error);
     g_autofree char *bare = g_regex_replace(comment, text, -1, 0, "\\1", 0, &error);
     g_autoptr(SpokeConfigText) as_is = spoke_config_text_new(text, strlen(text));
     g_autoptr(SpokeConfigText) uncommented = spoke_config_text_new(bare, strlen(bare));
@@ -670,7 +561,8 @@ test_default_file_shows_every_key(void)
 static char *
 cut_section(const char *page, const char *heading)
 {
-    g_autofree char *line = g_strdup_printf("\n[%s]\n=", heading);
+    g_autofree char *line = g_strdup_printf(
+        "\n[%s%s]\n=", heading, g_str_equal(heading, SPOKE_CONFIG_DEVICE) ? " NAME" : "");
     const char *start = strstr(page, line);
 
     g_assert_nonnull(start);
@@ -731,46 +623,46 @@ test_man_page_explains_nothing_else(void)
     g_assert_cmpuint(n, ==, spoke_config_n_keys);
 }
 
-#define ADD(path, function) g_test_add(path, Fixture, NULL, set_up, function, tear_down)
-
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    ADD("/config/load/gives-defaults", test_load_gives_defaults);
-    ADD("/config/load/reads-every-key", test_load_reads_every_key);
-    ADD("/config/load/keeps-ranges", test_load_keeps_ranges);
-    ADD("/config/load/refuses-bad-values", test_load_refuses_bad_values);
-    ADD("/config/load/refuses-unknown-keys", test_load_refuses_unknown_keys);
-    ADD("/config/load/hides-what-may-be-secret", test_load_hides_what_may_be_secret);
-    ADD("/config/load/refuses-bad-lines", test_load_refuses_bad_lines);
-    ADD("/config/load/refuses-nul", test_load_refuses_nul);
-    ADD("/config/load/takes-every-form-of-line", test_load_takes_every_form_of_line);
-    ADD("/config/load/refuses-repeated-keys", test_load_refuses_repeated_keys);
-    ADD("/config/load/lets-later-files-win", test_load_lets_later_files_win);
-    ADD("/config/load/takes-back-with-empty-value", test_load_takes_back_with_empty_value);
-    ADD("/config/load/checks-covered-values", test_load_checks_covered_values);
-    ADD("/config/load/names-the-drop-in", test_load_names_the_drop_in);
-    ADD("/config/load/needs-the-main-file", test_load_needs_the_main_file);
-    ADD("/config/load/limits-file-size", test_load_limits_file_size);
-    ADD("/config/load/refuses-readable-inline-secret", test_load_refuses_readable_inline_secret);
-    ADD("/config/load/reads-connection-string-file", test_load_reads_connection_string_file);
-    ADD("/config/load/refuses-open-connection-string-file",
-        test_load_refuses_open_connection_string_file);
-    ADD("/config/load/refuses-bad-connection-string-file",
-        test_load_refuses_bad_connection_string_file);
-    ADD("/config/load/reads-credentials", test_load_reads_credentials);
-    ADD("/config/load/refuses-bad-credentials", test_load_refuses_bad_credentials);
-    ADD("/config/load/needs-one-source", test_load_needs_one_source);
-    ADD("/config/load/looks-into-ca-file", test_load_looks_into_ca_file);
+    fixture_add("/config/load/gives-defaults", test_load_gives_defaults);
+    fixture_add("/config/load/reads-every-key", test_load_reads_every_key);
+    fixture_add("/config/load/keeps-ranges", test_load_keeps_ranges);
+    fixture_add("/config/load/refuses-bad-values", test_load_refuses_bad_values);
+    fixture_add("/config/load/refuses-unknown-keys", test_load_refuses_unknown_keys);
+    fixture_add("/config/load/hides-what-may-be-secret", test_load_hides_what_may_be_secret);
+    fixture_add("/config/load/refuses-bad-lines", test_load_refuses_bad_lines);
+    fixture_add("/config/load/refuses-nul", test_load_refuses_nul);
+    fixture_add("/config/load/takes-every-form-of-line", test_load_takes_every_form_of_line);
+    fixture_add("/config/load/refuses-repeated-keys", test_load_refuses_repeated_keys);
+    fixture_add("/config/load/lets-later-files-win", test_load_lets_later_files_win);
+    fixture_add("/config/load/takes-back-with-empty-value", test_load_takes_back_with_empty_value);
+    fixture_add("/config/load/checks-covered-values", test_load_checks_covered_values);
+    fixture_add("/config/load/names-the-drop-in", test_load_names_the_drop_in);
+    fixture_add("/config/load/needs-the-main-file", test_load_needs_the_main_file);
+    fixture_add("/config/load/limits-file-size", test_load_limits_file_size);
+    fixture_add("/config/load/refuses-readable-inline-secret",
+                test_load_refuses_readable_inline_secret);
+    fixture_add("/config/load/reads-connection-string-file",
+                test_load_reads_connection_string_file);
+    fixture_add("/config/load/refuses-open-connection-string-file",
+                test_load_refuses_open_connection_string_file);
+    fixture_add("/config/load/refuses-bad-connection-string-file",
+                test_load_refuses_bad_connection_string_file);
+    fixture_add("/config/load/reads-credentials", test_load_reads_credentials);
+    fixture_add("/config/load/refuses-bad-credentials", test_load_refuses_bad_credentials);
+    fixture_add("/config/load/needs-one-source", test_load_needs_one_source);
+    fixture_add("/config/load/looks-into-ca-file", test_load_looks_into_ca_file);
     /* Only root can give a file away, and nothing is unreadable for root. */
     if (geteuid() == 0) {
-        ADD("/config/load/refuses-foreign-connection-string-file",
-            test_load_refuses_foreign_connection_string_file);
+        fixture_add("/config/load/refuses-foreign-connection-string-file",
+                    test_load_refuses_foreign_connection_string_file);
     } else {
-        ADD("/config/load/refuses-unreadable-files", test_load_refuses_unreadable_files);
-        ADD("/config/load/refuses-unreadable-connection-string-file",
-            test_load_refuses_unreadable_connection_string_file);
+        fixture_add("/config/load/refuses-unreadable-files", test_load_refuses_unreadable_files);
+        fixture_add("/config/load/refuses-unreadable-connection-string-file",
+                    test_load_refuses_unreadable_connection_string_file);
     }
     g_test_add_func("/config/default-file/shows-every-key", test_default_file_shows_every_key);
     g_test_add_func("/config/man-page/explains-every-key", test_man_page_explains_every_key);
