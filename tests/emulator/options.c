@@ -8,8 +8,8 @@
 
 #define SUMMARY                                                                                    \
     "A local IoT hub for tests: devices connect as they would to Azure IoT Hub, with\n"            \
-    "MQTT, MQTT over WebSocket, or HTTPS; `iothub-emulator ctl` looks into it. See "               \
-    "iothub-emulator(1)."
+    "MQTT or AMQP, over TLS or WebSocket, or with HTTPS; `iothub-emulator ctl` looks\n"            \
+    "into it. See iothub-emulator(1)."
 
 static gboolean
 check_range(const char *name, int value, int min, int max, GError **error)
