@@ -482,8 +482,8 @@ next_row(sqlite3_stmt *statement, Row *ret_row)
 gboolean
 emu_c2d_is_of(EmuC2d *self, guint64 lock, const char *device_id)
 {
-    sqlite3_stmt *row = emu_store_prepare(
-        self->store, "SELECT 1 FROM c2d WHERE sequence = ?1 AND device_id = ?2");
+    sqlite3_stmt *row =
+        emu_store_prepare(self->store, "SELECT 1 FROM c2d WHERE sequence = ?1 AND device_id = ?2");
 
     sqlite3_bind_int64(row, 1, (gint64)(lock >> LOCK_DELIVERY_BITS));
     emu_bind_text(row, 2, device_id);
