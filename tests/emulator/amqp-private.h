@@ -19,8 +19,10 @@
  *   amqp-session      bytes and events in and out, time, the end
  *   amqp-sasl         what comes before the connection
  *   amqp-links        who may attach what, and how links end
+ *   amqp-receive      transfers from their frames
  *   amqp-cbs          tokens
  *   amqp-telemetry    messages from devices
+ *   amqp-acks         what is to be accepted, and when
  *   amqp-devicebound  messages to devices */
 
 /* max-message-size. Source: protocol page, 3.2. */

@@ -119,6 +119,22 @@ export function addRheaSteps(bench) {
         assert.notEqual((await wrong.opened()).name, 'connection_open');
     });
 
+    step('rhea: a certificate with SASL EXTERNAL is one device\'s own', async () => {
+        const [device, other] = [await bench.newDevice(), await bench.newDevice()];
+        const { certificate, key } = await emulator.call('POST', `/devices/${device.deviceId}/certificate`, {
+            type: 'selfSigned',
+        });
+        const peer = new RheaDevice(bench, { cert: certificate, key, enable_sasl_external: true });
+        assert.equal((await peer.opened()).name, 'connection_open');
+        const sender = await peer.attach('open_sender', eventsOf(device));
+
+        assert.equal(await peer.send(sender, { body: 'x' }), 'accepted');
+
+        const refused = peer.connection.open_sender(eventsOf(other));
+        await next(refused, 'sender_error');
+        assert.equal(refused.error.condition, 'amqp:unauthorized-access');
+    });
+
     step('rhea: a batch is one transfer and many messages', async () => {
         const device = await bench.newDevice();
         const peer = new RheaDevice(bench);
