@@ -151,7 +151,7 @@ read_socket(AmqpPeer *peer)
     return n > 0;
 }
 
-void
+gboolean
 amqp_peer_run(AmqpPeer *peer)
 {
     gboolean moved = g_main_context_iteration(NULL, FALSE);
@@ -162,15 +162,18 @@ amqp_peer_run(AmqpPeer *peer)
     moved = read_socket(peer) || moved;
     if (!moved)
         g_usleep(200);
+    return moved;
 }
 
 void
 amqp_peer_settle_down(AmqpPeer *peer)
 {
-    gint64 end_usec = g_get_monotonic_time() + QUIET_MS * 1000;
+    gint64 moved_usec = g_get_monotonic_time();
 
-    while (g_get_monotonic_time() < end_usec)
-        amqp_peer_run(peer);
+    while (g_get_monotonic_time() < moved_usec + QUIET_MS * 1000) {
+        if (amqp_peer_run(peer))
+            moved_usec = g_get_monotonic_time();
+    }
 }
 
 typedef gboolean (*Condition)(AmqpPeer *peer, gpointer data);
@@ -182,7 +185,7 @@ run_until(AmqpPeer *peer, Condition condition, gpointer data)
 
     while (!condition(peer, data)) {
         g_assert_cmpint(g_get_monotonic_time(), <, end_usec);
-        amqp_peer_run(peer);
+        (void)amqp_peer_run(peer);
     }
 }
 
@@ -269,7 +272,7 @@ amqp_peer_expect_detach(AmqpPeer *peer, pn_link_t *link)
 {
     run_until(peer, is_detached, link);
     pn_link_close(link);
-    amqp_peer_run(peer);
+    (void)amqp_peer_run(peer);
     return pn_condition_get_name(pn_link_remote_condition(link));
 }
 
@@ -283,7 +286,7 @@ amqp_peer_post(AmqpPeer *peer, pn_link_t *link, const void *data, size_t size)
         size_t piece = MIN(PIECE_BYTES, size - done);
         g_assert_cmpint(pn_link_send(link, (const char *)data + done, piece), ==, piece);
         if (size > PIECE_BYTES)
-            amqp_peer_run(peer);
+            (void)amqp_peer_run(peer);
     }
     (void)pn_link_advance(link);
     return delivery;

@@ -29,10 +29,10 @@ AmqpPeer *amqp_peer_new(int fd);
 void amqp_peer_free(AmqpPeer *peer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(AmqpPeer, amqp_peer_free)
 
-/* Lets both ends run once, waiting a little when nothing happens. */
-void amqp_peer_run(AmqpPeer *peer);
+/* Lets both ends run once, waiting a little when nothing happens. Returns whether something did. */
+gboolean amqp_peer_run(AmqpPeer *peer);
 
-/* Lets both ends run for so long that whatever was on its way is there. */
+/* Lets both ends run until nothing has happened for a while. */
 void amqp_peer_settle_down(AmqpPeer *peer);
 
 /* Opens connection and session. */

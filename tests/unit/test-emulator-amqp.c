@@ -467,7 +467,7 @@ test_attach_is_answered_in_kind(Fixture *fixture, gconstpointer data)
     pn_link_open(link);
 
     while (pn_link_remote_credit(link) == 0 && pn_link_credit(link) == 0)
-        amqp_peer_run(peer);
+        (void)amqp_peer_run(peer);
 
     g_assert_cmpstr(pn_terminus_get_address(pn_link_remote_target(link)), ==,
                     "amqps://" HOST EVENTS);
@@ -787,7 +787,7 @@ test_telemetry_renews_credit(Fixture *fixture, gconstpointer data)
 
     for (guint i = 0; i < 2500; i++) {
         while (pn_link_credit(link) == 0)
-            amqp_peer_run(peer);
+            (void)amqp_peer_run(peer);
         last = amqp_peer_post(peer, link, plain_message, sizeof plain_message);
     }
 
