@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/transports/amqp/member.h"
+
+#include "daemon/transports/amqp/receiver.h"
+#include "daemon/transports/amqp/sender.h"
+
+struct SpokeAmqpMember {
+    SpokeAmqpLine *line;
+    SpokeIdentity *identity; /* owned */
+    SpokeAmqpCbs *cbs;       /* borrowed; NULL with a certificate */
+    SpokeAmqpMemberLeft left;
+    gpointer user_data;
+
+    SpokeAmqpSender *sender;     /* owned; NULL until it is needed */
+    SpokeAmqpReceiver *receiver; /* likewise */
+    gboolean is_attached;
+};
+
+static void
+on_sender_opened(gpointer user_data)
+{
+    SpokeAmqpMember *member = user_data;
+
+    if (member->is_attached)
+        return;
+    member->is_attached = TRUE;
+    spoke_amqp_line_attached(member->line, member->identity);
+}
+
+static void
+on_failed(SpokeCause cause, const char *detail, gpointer user_data)
+{
+    SpokeAmqpMember *member = user_data;
+
+    member->left(member, cause, detail, member->user_data);
+}
+
+static void
+open_sender(SpokeAmqpMember *member)
+{
+    static const SpokeAmqpSenderEvents events = {
+        .opened = on_sender_opened,
+        .failed = on_failed,
+    };
+
+    if (member->sender == NULL)
+        member->sender = spoke_amqp_sender_new(member->line, member->identity, &events, member);
+}
+
+SpokeAmqpMember *
+spoke_amqp_member_new(SpokeAmqpLine *line, SpokeIdentity *identity, SpokeAmqpMemberLeft left,
+                      gpointer user_data)
+{
+    SpokeAmqpMember *member = g_new0(SpokeAmqpMember, 1);
+
+    member->line = line;
+    member->identity = spoke_identity_ref(identity);
+    member->left = left;
+    member->user_data = user_data;
+    return member;
+}
+
+void
+spoke_amqp_member_free(SpokeAmqpMember *member)
+{
+    if (member == NULL)
+        return;
+
+    if (member->cbs != NULL)
+        spoke_amqp_cbs_forget(member->cbs, member);
+    spoke_amqp_sender_free(member->sender);
+    spoke_amqp_receiver_free(member->receiver);
+    spoke_identity_unref(member->identity);
+    g_free(member);
+}
+
+SpokeIdentity *
+spoke_amqp_member_get_identity(SpokeAmqpMember *member)
+{
+    return member->identity;
+}
+
+/* What tokens of this identity are for. (transfer full) */
+static char *
+make_audience(const SpokeIdentity *identity)
+{
+    if (identity->module_id != NULL)
+        return g_strdup_printf("%s/devices/%s/modules/%s", identity->hub, identity->device_id,
+                               identity->module_id);
+    return g_strdup_printf("%s/devices/%s", identity->hub, identity->device_id);
+}
+
+void
+spoke_amqp_member_attach_token(SpokeAmqpMember *member, SpokeAmqpCbs *cbs, SpokeSecret *token)
+{
+    g_autofree char *audience = make_audience(member->identity);
+
+    member->cbs = cbs;
+    spoke_amqp_cbs_put(cbs, audience, token, member);
+}
+
+void
+spoke_amqp_member_attach_certificate(SpokeAmqpMember *member)
+{
+    open_sender(member);
+}
+
+void
+spoke_amqp_member_answered(SpokeAmqpMember *member, SpokeCause cause, const char *detail)
+{
+    if (cause != SPOKE_CAUSE_NONE) {
+        member->left(member, cause, detail, member->user_data);
+        return;
+    }
+    member->is_attached = TRUE;
+    spoke_amqp_line_attached(member->line, member->identity);
+}
+
+void
+spoke_amqp_member_send(SpokeAmqpMember *member, const SpokeOutgoing *messages, guint n)
+{
+    open_sender(member);
+    spoke_amqp_sender_send(member->sender, messages, n);
+}
+
+void
+spoke_amqp_member_receive(SpokeAmqpMember *member, gboolean on)
+{
+    if (member->identity->module_id != NULL)
+        return; /* modules get none. Source: iot-hub-protocol.md, 3.4 */
+    if (member->receiver == NULL && !on)
+        return;
+
+    if (member->receiver == NULL)
+        member->receiver =
+            spoke_amqp_receiver_new(member->line, member->identity, on_failed, member);
+    spoke_amqp_receiver_set_on(member->receiver, on);
+}
