@@ -101,7 +101,8 @@ check_fault(const EmuFault *fault, GError **error)
 static gboolean
 has_strikes(EmuFaultKind kind)
 {
-    return kind == EMU_FAULT_REFUSE || kind == EMU_FAULT_REFUSE_TCP || kind == EMU_FAULT_CUT_AFTER;
+    return kind == EMU_FAULT_REFUSE || kind == EMU_FAULT_REFUSE_TCP ||
+           kind == EMU_FAULT_REFUSE_SUBSCRIBE || kind == EMU_FAULT_CUT_AFTER;
 }
 
 static gboolean

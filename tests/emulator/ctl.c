@@ -71,6 +71,7 @@ static const CtlCommand commands[] = {
      "  refuse        answer connects with CONNACK code=3, the next count=1 times (0: always);\n"
      "                HTTPS requests with 503 for code 3 and with 401 for others\n"
      "  refuse-tcp    close new sockets before TLS, the next count=1 times\n"
+     "  refuse-subscribe  answer MQTT subscriptions with SUBACK 0x80, the next count=1 filters\n"
      "  cut-after     take after=N messages, then close without acknowledging the next,\n"
      "                count=1 times; the next is stored all the same with store=true\n"
      "  stall-acks    hold acknowledgements for ms=N, or until cleared\n"

@@ -12,10 +12,15 @@ struct EmuFaults {
 };
 
 static const char *const kind_names[] = {
-    [EMU_FAULT_REFUSE] = "refuse",         [EMU_FAULT_REFUSE_TCP] = "refuse-tcp",
-    [EMU_FAULT_CUT_AFTER] = "cut-after",   [EMU_FAULT_STALL_ACKS] = "stall-acks",
-    [EMU_FAULT_DELAY] = "delay",           [EMU_FAULT_THROTTLE] = "throttle",
-    [EMU_FAULT_QUOTA] = "quota",           [EMU_FAULT_BLACK_HOLE] = "black-hole",
+    [EMU_FAULT_REFUSE] = "refuse",
+    [EMU_FAULT_REFUSE_TCP] = "refuse-tcp",
+    [EMU_FAULT_REFUSE_SUBSCRIBE] = "refuse-subscribe",
+    [EMU_FAULT_CUT_AFTER] = "cut-after",
+    [EMU_FAULT_STALL_ACKS] = "stall-acks",
+    [EMU_FAULT_DELAY] = "delay",
+    [EMU_FAULT_THROTTLE] = "throttle",
+    [EMU_FAULT_QUOTA] = "quota",
+    [EMU_FAULT_BLACK_HOLE] = "black-hole",
     [EMU_FAULT_CLOCK_SKEW] = "clock-skew",
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(kind_names) == EMU_N_FAULTS);
@@ -157,6 +162,17 @@ emu_faults_refuses_login(EmuFaults *self, const char *device_id, guint *ret_code
     if (fault == NULL)
         return FALSE;
     *ret_code = fault->code;
+    strike(self, fault);
+    return TRUE;
+}
+
+gboolean
+emu_faults_refuses_subscribe(EmuFaults *self, const char *device_id)
+{
+    EmuFault *fault = find(self, EMU_FAULT_REFUSE_SUBSCRIBE, device_id);
+
+    if (fault == NULL)
+        return FALSE;
     strike(self, fault);
     return TRUE;
 }

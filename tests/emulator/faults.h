@@ -8,12 +8,13 @@
 typedef struct EmuFaults EmuFaults;
 
 typedef enum {
-    EMU_FAULT_REFUSE,     /* CONNACK `code` for the next `count` logins */
-    EMU_FAULT_REFUSE_TCP, /* close the next `count` sockets before TLS */
-    EMU_FAULT_CUT_AFTER,  /* take `after` messages, close at the next; `count` times */
-    EMU_FAULT_STALL_ACKS, /* hold acknowledgements for `ms`, 0: until the fault is removed */
-    EMU_FAULT_DELAY,      /* each acknowledgement `ms` late */
-    EMU_FAULT_THROTTLE,   /* take no more than `rate` messages a second */
+    EMU_FAULT_REFUSE,           /* CONNACK `code` for the next `count` logins */
+    EMU_FAULT_REFUSE_TCP,       /* close the next `count` sockets before TLS */
+    EMU_FAULT_REFUSE_SUBSCRIBE, /* SUBACK 0x80 for the next `count` filters */
+    EMU_FAULT_CUT_AFTER,        /* take `after` messages, close at the next; `count` times */
+    EMU_FAULT_STALL_ACKS,       /* hold acknowledgements for `ms`, 0: until the fault is removed */
+    EMU_FAULT_DELAY,            /* each acknowledgement `ms` late */
+    EMU_FAULT_THROTTLE,         /* take no more than `rate` messages a second */
     EMU_FAULT_QUOTA,      /* the day's quota is used up: take none of the next `count` messages */
     EMU_FAULT_BLACK_HOLE, /* keep sockets, read nothing, answer nothing */
     EMU_FAULT_CLOCK_SKEW, /* the hub's clock goes `sec` ahead, or behind */
@@ -70,6 +71,7 @@ gint64 emu_faults_next_deadline(EmuFaults *self);
 /* The questions. @device_id NULL asks before it is known: only faults for all devices strike. */
 gboolean emu_faults_refuses_tcp(EmuFaults *self);
 gboolean emu_faults_refuses_login(EmuFaults *self, const char *device_id, guint *ret_code);
+gboolean emu_faults_refuses_subscribe(EmuFaults *self, const char *device_id);
 gboolean emu_faults_is_black_hole(EmuFaults *self, const char *device_id);
 EmuVerdict emu_faults_judge(EmuFaults *self, const char *device_id, gint64 now_usec);
 

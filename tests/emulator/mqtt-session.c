@@ -28,6 +28,8 @@
 
 #define CONNECT_TIMEOUT_SEC 30
 #define REQUEST_ID_MAX      1024
+/* Source: MQTT 3.1.1, section 3.9.3. */
+#define SUBACK_FAILURE 0x80
 
 /* The hub's cap on one and a half keep-alives. Source: protocol page, 2.2. */
 #define SILENCE_MAX_SEC 1767
@@ -462,6 +464,10 @@ subscribe(EmuMqttSession *self, EmuMqttFilters *filters, guint8 *ret_granted)
         emu_topic_filter_kind(filter, self->origin->device_id, self->origin->module_id);
     if (kind == EMU_FILTER_UNKNOWN)
         return "SUBSCRIBE to a filter the hub does not have";
+    if (emu_faults_refuses_subscribe(emu_hub_faults(self->hub), self->origin->device_id)) {
+        *ret_granted = SUBACK_FAILURE;
+        return NULL;
+    }
     *ret_granted = MIN(qos, 1);
     if (!emu_subscriptions_add(self->subscriptions, filter, kind, *ret_granted))
         return "SUBSCRIBE to more filters than the hub allows";

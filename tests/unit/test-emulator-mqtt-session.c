@@ -1086,6 +1086,19 @@ test_fault_throttle_closes_above_its_rate(Fixture *fixture, gconstpointer data)
 }
 
 static void
+test_fault_refuse_subscribe_is_said_in_the_suback(Fixture *fixture, gconstpointer data)
+{
+    g_auto(Client) client = log_in(fixture);
+
+    add_fault(fixture, (EmuFault){.kind = EMU_FAULT_REFUSE_SUBSCRIBE, .count = 1});
+    subscribe(&client, 5, DEVICEBOUND, 1);
+    EXPECT(&client, 0x90, 3, 0, 5, 0x80);
+    subscribe(&client, 6, DEVICEBOUND, 1);
+
+    EXPECT(&client, 0x90, 3, 0, 6, 1);
+}
+
+static void
 test_fault_black_hole_keeps_sockets(Fixture *fixture, gconstpointer data)
 {
     g_auto(Client) client = log_in(fixture);
@@ -1249,6 +1262,8 @@ main(int argc, char **argv)
     add("/mqtt-session/fault/delay-makes-each-late", test_fault_delay_makes_each_late);
     add("/mqtt-session/fault/throttle-closes-above-its-rate",
         test_fault_throttle_closes_above_its_rate);
+    add("/mqtt-session/fault/refuse-subscribe-is-said-in-the-suback",
+        test_fault_refuse_subscribe_is_said_in_the_suback);
     add("/mqtt-session/fault/black-hole-keeps-sockets", test_fault_black_hole_keeps_sockets);
     add("/mqtt-session/fault/black-hole-ends-and-all-goes-on",
         test_fault_black_hole_ends_and_all_goes_on);
