@@ -613,6 +613,19 @@ test_arrival_is_completed_when_settled(Fixture *fixture, gconstpointer unused)
     wait_for_completion("a1");
 }
 
+/* Else nothing would come until the next connection, with nobody the wiser. */
+static void
+test_refused_subscription_ends_the_connection(Fixture *fixture, gconstpointer unused)
+{
+    do_ctl("fault", "refuse-subscribe", NULL);
+
+    connect_it(fixture);
+    wait_for(&fixture->is_closed);
+
+    g_assert_cmpstr(spoke_cause_to_string(fixture->cause), ==, "Protocol");
+    g_assert_nonnull(strstr(fixture->detail, "refuses the subscription"));
+}
+
 static void
 test_arrival_one_by_one(Fixture *fixture, gconstpointer unused)
 {
@@ -737,6 +750,8 @@ main(int argc, char **argv)
     add("/mqtt/send/large", test_send_large);
     add("/mqtt/send/what-cannot-be-sent", test_send_what_cannot_be_sent);
     add("/mqtt/arrival/is-completed-when-settled", test_arrival_is_completed_when_settled);
+    add("/mqtt/arrival/refused-subscription-ends-the-connection",
+        test_refused_subscription_ends_the_connection);
     add("/mqtt/arrival/one-by-one", test_arrival_one_by_one);
     add("/mqtt/arrival/among-telemetry", test_arrival_among_telemetry);
     add("/mqtt/arrival/released-is-not-completed", test_arrival_released_is_not_completed);

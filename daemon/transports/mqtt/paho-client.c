@@ -270,6 +270,9 @@ spoke_paho_client_publish(SpokePahoClient *client, const SpokeOutgoing *messages
 void
 spoke_paho_client_subscribe(SpokePahoClient *client, const char *filter, gboolean on)
 {
+    if (client->is_leaving) /* nothing comes after the destroy task */
+        return;
+
     SpokePahoSubscription *subscription = g_new0(SpokePahoSubscription, 1);
 
     subscription->item = (SpokePahoItem){.task.run = spoke_paho_run_subscription, .client = client};

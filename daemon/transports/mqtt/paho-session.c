@@ -395,25 +395,34 @@ spoke_paho_run_connect(SpokePahoTask *task)
         post_lost(client, SPOKE_CAUSE_INTERNAL, g_strdup(MQTTAsync_strerror(rc)));
 }
 
+/* Without it nothing would arrive while all looks well: a new connection is tried. A code below 0
+ * means that the connection is gone, which is told elsewhere. */
 static void
 on_subscribe_failed(void *context, MQTTAsync_failureData *data)
 {
     if (data != NULL && data->code > 0)
-        g_warning("The hub refuses the subscription to cloud-to-device messages");
+        post_lost(context, SPOKE_CAUSE_PROTOCOL,
+                  g_strdup_printf("the hub refuses the subscription to cloud-to-device messages "
+                                  "(SUBACK %d)",
+                                  data->code));
 }
 
 void
 spoke_paho_run_subscription(SpokePahoTask *task)
 {
     SpokePahoSubscription *subscription = (SpokePahoSubscription *)task;
+    SpokePahoClient *client = subscription->item.client;
     MQTTAsync_responseOptions options = MQTTAsync_responseOptions_initializer;
-    MQTTAsync handle = subscription->item.client->handle;
 
     options.onFailure = on_subscribe_failed;
-    if (subscription->on)
-        (void)MQTTAsync_subscribe(handle, subscription->filter, 1, &options);
-    else
-        (void)MQTTAsync_unsubscribe(handle, subscription->filter, &options);
+    options.context = client;
+    int rc = subscription->on
+                 ? MQTTAsync_subscribe(client->handle, subscription->filter, 1, &options)
+                 : MQTTAsync_unsubscribe(client->handle, subscription->filter, &options);
+    if (rc != MQTTASYNC_SUCCESS && rc != MQTTASYNC_DISCONNECTED) /* on_connection_lost() says it */
+        post_lost(client, SPOKE_CAUSE_INTERNAL,
+                  g_strdup_printf("%s: %s", subscription->on ? "subscribe" : "unsubscribe",
+                                  MQTTAsync_strerror(rc)));
     g_free(subscription->filter);
     g_free(subscription);
 }
