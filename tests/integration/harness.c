@@ -12,6 +12,7 @@ struct Harness {
     char *dir;         /* owned */
     char *state_dir;   /* owned */
     char *extra;       /* owned; more configuration */
+    char *transport;   /* owned */
     GStrv environment; /* owned; of the daemon */
     char *address;     /* owned; of the bus */
     GSubprocess *bus;
@@ -19,7 +20,7 @@ struct Harness {
     GSubprocess *daemon; /* owned; NULL while not running */
     GDBusConnection *connection;
     SoupSession *session;
-    guint hub_port, control_port;
+    guint mqtt_port, amqp_port, https_port, control_port;
 };
 
 static const char *
@@ -202,7 +203,9 @@ harness_start_hub(Harness *h)
     g_autofree char *ready = in_dir(h, "hub.ready");
     g_autofree char *journal = harness_get_hub_journal(h);
     /* After the first start the ports stay, as a hub's do. */
-    g_autofree char *mqtt = g_strdup_printf("%u", h->hub_port);
+    g_autofree char *mqtt = g_strdup_printf("%u", h->mqtt_port);
+    g_autofree char *amqp = g_strdup_printf("%u", h->amqp_port);
+    g_autofree char *https = g_strdup_printf("%u", h->https_port);
     g_autofree char *control = g_strdup_printf("%u", h->control_port);
     g_autoptr(JsonParser) parser = json_parser_new();
 
@@ -232,7 +235,9 @@ harness_start_hub(Harness *h)
     if (!json_parser_load_from_file(parser, ready, NULL))
         harness_fail(h, "%s is not JSON", ready);
     JsonObject *object = json_node_get_object(json_parser_get_root(parser));
-    h->hub_port = json_object_get_int_member(object, "mqttPort");
+    h->mqtt_port = json_object_get_int_member(object, "mqttPort");
+    h->amqp_port = json_object_get_int_member(object, "amqpPort");
+    h->https_port = json_object_get_int_member(object, "httpsPort");
     h->control_port = json_object_get_int_member(object, "controlPort");
 }
 
@@ -246,7 +251,9 @@ harness_kill_hub(Harness *h, int number)
 guint
 harness_get_hub_port(Harness *h)
 {
-    return h->hub_port;
+    if (g_str_equal(h->transport, "mqtt"))
+        return h->mqtt_port;
+    return g_str_equal(h->transport, "amqp") ? h->amqp_port : h->https_port;
 }
 
 char *
@@ -315,6 +322,7 @@ harness_new(void)
     (void)g_mkdir(h->state_dir, 0700);
     h->environment = g_get_environ();
     h->session = soup_session_new();
+    h->transport = g_strdup("mqtt");
     start_bus(h);
     h->environment = g_environ_setenv(h->environment, "DBUS_SYSTEM_BUS_ADDRESS", h->address, TRUE);
     harness_start_hub(h);
@@ -360,6 +368,7 @@ harness_free(Harness *h)
     g_strfreev(h->environment);
     g_free(h->address);
     g_free(h->extra);
+    g_free(h->transport);
     g_free(h->state_dir);
     g_free(h->dir);
     g_free(h);
@@ -392,17 +401,33 @@ harness_set_connection_string(Harness *h, const char *text)
         harness_fail(h, "cannot write %s", path);
 }
 
-void
-harness_configure(Harness *h, const char *text)
+static void
+write_config(Harness *h)
 {
     g_autofree char *path = in_dir(h, "spoked.conf");
-    g_autofree char *config =
-        g_strdup_printf("[Hub]\nConnectionStringFile=%s/connection-string\nCAFile=%s/hub/ca.pem\n"
-                        "MqttPort=%u\n%s\n",
-                        h->dir, h->dir, h->hub_port, text);
+    g_autofree char *config = g_strdup_printf(
+        "[Hub]\nConnectionStringFile=%s/connection-string\nCAFile=%s/hub/ca.pem\nTransport=%s\n"
+        "MqttPort=%u\nAmqpPort=%u\nHttpsPort=%u\n%s\n",
+        h->dir, h->dir, h->transport, h->mqtt_port, h->amqp_port, h->https_port, h->extra);
 
     if (!g_file_set_contents(path, config, -1, NULL))
         harness_fail(h, "cannot write %s", path);
+}
+
+void
+harness_configure(Harness *h, const char *text)
+{
+    g_free(h->extra);
+    h->extra = g_strdup(text);
+    write_config(h);
+}
+
+void
+harness_set_transport(Harness *h, const char *name)
+{
+    g_free(h->transport);
+    h->transport = g_strdup(name);
+    write_config(h);
 }
 
 void

@@ -32,9 +32,11 @@ GDBusConnection *harness_connect(Harness *h);
 /* Prints the logs, then the text, and aborts. */
 void harness_fail(Harness *h, const char *format, ...) G_GNUC_PRINTF(2, 3) G_GNUC_NORETURN;
 
-/* The configuration besides ConnectionStringFile, CAFile and MqttPort, for the next start or
- * reload: lines under the section headers they bring. */
+/* The configuration besides ConnectionStringFile, CAFile, Transport and the ports, for the next
+ * start or reload: lines of [Hub], then others under the section headers they bring. */
 void harness_configure(Harness *h, const char *text);
+/* For the next start or reload: "mqtt", the default, or "mqtt-ws", "amqp", "amqp-ws", "https". */
+void harness_set_transport(Harness *h, const char *name);
 /* The state directory of the next start; by default a folder of the harness. */
 void harness_set_state_dir(Harness *h, const char *path);
 /* An environment variable of the next start. */
@@ -51,7 +53,7 @@ char *harness_read_daemon_log(Harness *h);        /* (transfer full) */
 
 void harness_start_hub(Harness *h);
 void harness_kill_hub(Harness *h, int signal);
-guint harness_get_hub_port(Harness *h);
+guint harness_get_hub_port(Harness *h);    /* that of the transport */
 char *harness_get_hub_journal(Harness *h); /* path; (transfer full) */
 
 /* The control API. @body: JSON or NULL. A status that is not 2xx fails the test, except in

@@ -174,7 +174,7 @@ test_faulty_config_is_named_at_start(void)
     harness_configure(h, "[Spool]\nBytesMax=plenty\n");
 
     g_assert_cmpint(harness_run_daemon(h, &log), ==, 78);
-    g_assert_nonnull(strstr(log, "spoked.conf:6"));
+    g_assert_nonnull(strstr(log, "spoked.conf:9"));
     g_assert_nonnull(strstr(log, "BytesMax"));
 }
 
@@ -206,7 +206,7 @@ test_faulty_reload_changes_nothing(void)
     g_autofree char *text = reload(h, &name);
 
     g_assert_cmpstr(name, ==, "org.spoked1.Error.InvalidConfig");
-    g_assert_nonnull(strstr(text, "spoked.conf:7"));
+    g_assert_nonnull(strstr(text, "spoked.conf:10"));
     g_assert_nonnull(strstr(text, "Colour"));
     g_assert_cmpuint(harness_counter(h, "QueueBytesMax"), ==, 256 * 1024 * 1024);
 }
