@@ -93,8 +93,8 @@ spoke_account_fill(SpokeAccount *account, SpokeRequest *request, const char *met
 }
 
 gboolean
-spoke_account_judge(SpokeAccount *account, SpokeRequest *request, SpokeAnswer *ret_answer,
-                    SpokeStatusKind *ret_kind)
+spoke_account_judge(SpokeAccount *account, SpokeRequest *request, gboolean has_lock,
+                    SpokeAnswer *ret_answer, SpokeStatusKind *ret_kind)
 {
     const char *failure = NULL;
     SpokeCause cause = spoke_request_get_failure(request, &failure);
@@ -106,7 +106,7 @@ spoke_account_judge(SpokeAccount *account, SpokeRequest *request, SpokeAnswer *r
     }
     spoke_request_get_answer(request, ret_answer);
     *ret_kind = spoke_status_get_kind(ret_answer);
-    if (*ret_kind != SPOKE_STATUS_ACCOUNT)
+    if (*ret_kind != SPOKE_STATUS_ACCOUNT && (*ret_kind != SPOKE_STATUS_LOCK || has_lock))
         return TRUE;
 
     g_autofree char *detail = spoke_status_describe(ret_answer, now_usec);

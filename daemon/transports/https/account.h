@@ -61,6 +61,7 @@ void spoke_account_fill(SpokeAccount *account, SpokeRequest *request, const char
 
 /**
  * spoke_account_judge:
+ * @has_lock: the request was about one C2D message, whose lock may be lost
  * @ret_answer: filled in unless FALSE is returned
  *
  * Looks at an ended request. Where it means the end for the identity or for the way to the hub,
@@ -68,5 +69,5 @@ void spoke_account_fill(SpokeAccount *account, SpokeRequest *request, const char
  *
  * Returns: FALSE if it did, and there is nothing more to do
  */
-gboolean spoke_account_judge(SpokeAccount *account, SpokeRequest *request, SpokeAnswer *ret_answer,
-                             SpokeStatusKind *ret_kind);
+gboolean spoke_account_judge(SpokeAccount *account, SpokeRequest *request, gboolean has_lock,
+                             SpokeAnswer *ret_answer, SpokeStatusKind *ret_kind);

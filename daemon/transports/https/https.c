@@ -65,6 +65,8 @@ end(SpokeTransport *self, SpokeCause cause, const char *detail)
 {
     g_autofree char *copy = g_strdup(detail); /* @detail may be a request's, which goes */
 
+    if (self->is_closing)
+        cause = SPOKE_CAUSE_CLOSED; /* whatever else happened on the way */
     shut_down(self);
     self->events->closed(cause, copy, self->user_data); /* may free us */
 }

@@ -84,7 +84,7 @@ on_told(SpokeRequest *request, gpointer user_data)
     verdict->request = NULL;
     g_queue_remove(&verdict->poll->verdicts, verdict);
     verdict_free(verdict);
-    if (spoke_account_judge(account, request, &answer, &kind) && kind != SPOKE_STATUS_DONE)
+    if (spoke_account_judge(account, request, TRUE, &answer, &kind) && kind != SPOKE_STATUS_DONE)
         g_debug("A message was not settled at the hub, which will send it again: HTTP %u",
                 answer.status);
     spoke_account_leave(account);
@@ -168,7 +168,7 @@ on_got(SpokeRequest *request, gpointer user_data)
     SpokeStatusKind kind = SPOKE_STATUS_DONE;
 
     poll->request = NULL;
-    if (spoke_account_judge(account, request, &answer, &kind)) {
+    if (spoke_account_judge(account, request, FALSE, &answer, &kind)) {
         if (answer.status == 200)
             hand_over(poll, request, &answer);
         else

@@ -9,6 +9,7 @@
 #define SKEW_MAX_USEC  (5 * 60 * G_USEC_PER_SEC)
 #define WAIT_MAX_SEC   G_GINT64_CONSTANT(86400)
 #define TEXT_BYTES_MAX 200
+#define DATE_MAX_SEC   G_GINT64_CONSTANT(253402300799) /* the end of 9999 */
 
 /* Causes of single statuses. Source: iot-hub-protocol.md, 4.5. */
 static const struct {
@@ -30,7 +31,7 @@ get_error_code(const SpokeAnswer *answer)
     static const char mark[] = "ErrorCode:";
 
     if (answer->error_code != NULL)
-        return g_strdup(answer->error_code);
+        return g_strndup(answer->error_code, TEXT_BYTES_MAX);
 
     const char *found =
         answer->body != NULL ? g_strstr_len(answer->body, (gssize)answer->body_size, mark) : NULL;
@@ -43,7 +44,7 @@ get_error_code(const SpokeAnswer *answer)
 
     while (end < answer->body + answer->body_size && g_ascii_isalnum(*end))
         end++;
-    return g_strndup(start, (gsize)(end - start));
+    return g_strndup(start, MIN((gsize)(end - start), TEXT_BYTES_MAX));
 }
 
 /*
@@ -77,13 +78,13 @@ spoke_status_get_kind(const SpokeAnswer *answer)
     }
 }
 
-/* Returns: microseconds since 1970, or -1 */
+/* Returns: microseconds since 1970, or -1, also for a year that no clock has */
 static gint64
 parse_date(const char *text)
 {
-    time_t seconds = text != NULL ? curl_getdate(text, NULL) : -1;
+    gint64 seconds = text != NULL ? curl_getdate(text, NULL) : -1;
 
-    return seconds >= 0 ? seconds * G_USEC_PER_SEC : -1;
+    return seconds >= 0 && seconds <= DATE_MAX_SEC ? seconds * G_USEC_PER_SEC : -1;
 }
 
 static gboolean
@@ -166,9 +167,8 @@ spoke_status_describe(const SpokeAnswer *answer, gint64 now_usec)
                                 ? describe_clocks(answer, now_usec)
                                 : get_text(answer);
 
-    return g_strdup_printf("HTTP %u%s%.*s%s%s", answer->status, code[0] != '\0' ? " " : "",
-                           TEXT_BYTES_MAX, valid_code, text != NULL ? ": " : "",
-                           text != NULL ? text : "");
+    return g_strdup_printf("HTTP %u%s%s%s%s", answer->status, code[0] != '\0' ? " " : "",
+                           valid_code, text != NULL ? ": " : "", text != NULL ? text : "");
 }
 
 gint64

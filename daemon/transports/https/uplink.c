@@ -62,10 +62,9 @@ get_limit(const SpokeUplink *uplink)
 
 /* Returns: how many messages there are in the batch now, from the first on */
 static guint
-gather(SpokeUplink *uplink)
+gather(SpokeUplink *uplink, guint limit)
 {
-    guint limit = get_limit(uplink);
-
+    spoke_batch_clear(&uplink->batch);
     spoke_batch_init(&uplink->batch);
     for (GList *link = uplink->items.head; link != NULL && uplink->batch.n < limit;
          link = link->next) {
@@ -88,6 +87,29 @@ fill_batch(SpokeUplink *uplink, SpokeRequest *request)
     spoke_request_add_header(request, "Content-Type: " SPOKE_BATCH_CONTENT_TYPE);
     spoke_request_set_body(request, text->str, text->len);
     uplink->n_asked = uplink->batch.n;
+}
+
+/* As many as may go together. One alone goes as headers and a bare body if it can: that is
+ * shorter. Returns: FALSE if the first can go in neither form */
+static gboolean
+fill(SpokeUplink *uplink, SpokeRequest *request)
+{
+    guint limit = MIN(get_limit(uplink), uplink->items.length);
+
+    if (limit > 1 && gather(uplink, limit) > 1) {
+        fill_batch(uplink, request);
+        return TRUE;
+    }
+    if (fill_single(uplink, request, g_queue_peek_head(&uplink->items))) {
+        spoke_batch_clear(&uplink->batch);
+        return TRUE;
+    }
+    if (gather(uplink, 1) == 0) {
+        spoke_batch_clear(&uplink->batch);
+        return FALSE;
+    }
+    fill_batch(uplink, request);
+    return TRUE;
 }
 
 /* After the request, or without one */
@@ -160,32 +182,16 @@ prepare(SpokeRequest *request, gpointer user_data)
     if (uplink->items.length == 0 || uplink->account->is_finishing)
         return FALSE;
 
-    const Item *first = g_queue_peek_head(&uplink->items);
-    gboolean is_alone = uplink->items.length == 1 || get_limit(uplink) == 1;
-
-    uplink->request = request;
-    if (is_alone && fill_single(uplink, request, first))
-        return TRUE;
-    if (gather(uplink) > 1 || (uplink->batch.n == 1 && is_alone)) {
-        fill_batch(uplink, request);
+    if (fill(uplink, request)) {
+        uplink->request = request;
         return TRUE;
     }
-    /* The second has no room beside it. */
-    if (!is_alone && fill_single(uplink, request, first)) {
-        spoke_batch_clear(&uplink->batch);
-        return TRUE;
-    }
-    if (uplink->batch.n == 1) {
-        fill_batch(uplink, request);
-        return TRUE;
-    }
-    spoke_batch_clear(&uplink->batch);
-    uplink->request = NULL;
     uplink->gather_id = g_idle_add_full(G_PRIORITY_DEFAULT, on_unfit, uplink, NULL);
     return FALSE;
 }
 
-/* A batch with a bad message in it is asked again in halves; a bad message alone is given up. */
+/* A batch with a bad message in it is asked again in halves; a bad message alone is given up.
+ * Returns: FALSE if the account is gone */
 static gboolean
 on_refused(SpokeUplink *uplink, const SpokeAnswer *answer, guint n)
 {
@@ -210,7 +216,7 @@ on_done(SpokeRequest *request, gpointer user_data)
     uplink->request = NULL;
     uplink->n_asked = 0;
     spoke_batch_clear(&uplink->batch);
-    if (spoke_account_judge(account, request, &answer, &kind)) {
+    if (spoke_account_judge(account, request, FALSE, &answer, &kind)) {
         gboolean is_up = kind == SPOKE_STATUS_DONE ? settle(uplink, n, SPOKE_VERDICT_ACCEPT, NULL)
                                                    : on_refused(uplink, &answer, n);
 
