@@ -30,6 +30,9 @@ static const struct {
     {"org.spoked1.Error.Shutdown", -ESHUTDOWN},
     {"org.spoked1.Error.Cancelled", -ECANCELED},
     {"org.spoked1.Error.InvalidConfig", -EBADMSG},
+    {"org.spoked1.Error.DeviceExists", -EEXIST},
+    {"org.spoked1.Error.NotSupported", -EPROTONOSUPPORT},
+    {"org.spoked1.Error.NotConnected", -ENETUNREACH}, /* the bus's connection is ENOTCONN */
 
     {"org.freedesktop.DBus.Error.AccessDenied", -EACCES, "This user may not talk to spoked"},
     {"org.freedesktop.DBus.Error.InteractiveAuthorizationRequired", -EACCES},

@@ -152,6 +152,20 @@ spoke_client_receive(SpokeClient *client, const SpokeReceiveOptions *options, ui
 }
 
 SPOKE_PUBLIC int
+spoke_client_check_now(SpokeClient *client, SpokeDoneFunc done, void *user_data)
+{
+    SPOKE_AUTO(unref_message) sd_bus_message *m = NULL;
+
+    int r = spoke_call_new_message(client, client->path, DEVICE_INTERFACE, "CheckNow", &m);
+    if (r < 0)
+        return r;
+    return spoke_call_start(client, m, 0,
+                            &(SpokeCall){.answer = spoke_call_answer_done,
+                                         .callback.done = done,
+                                         .user_data = user_data});
+}
+
+SPOKE_PUBLIC int
 spoke_client_settle(SpokeClient *client, const char *id, SpokeVerdict verdict, SpokeDoneFunc done,
                     void *user_data)
 {

@@ -31,14 +31,6 @@ check_message(const SpokeOutgoing *message, size_t *size)
 }
 
 static int
-append_text(sd_bus_message *m, const char *key, const char *value)
-{
-    if (value == NULL)
-        return 0;
-    return spoke_wire_text_result(sd_bus_message_append(m, "{sv}", key, "s", value));
-}
-
-static int
 append_number(sd_bus_message *m, const char *key, uint64_t value)
 {
     return value == 0 ? 0 : sd_bus_message_append(m, "{sv}", key, "t", value);
@@ -51,16 +43,16 @@ append_options(sd_bus_message *m, const SpokeOutgoing *message, bool notify)
         message->durability == SPOKE_DURABILITY_SYNCED ? NULL : durabilities[message->durability];
     int r = sd_bus_message_open_container(m, 'a', "{sv}");
 
-    r = r < 0 ? r : append_text(m, "message-id", message->message_id);
-    r = r < 0 ? r : append_text(m, "correlation-id", message->correlation_id);
-    r = r < 0 ? r : append_text(m, "user-id", message->user_id);
-    r = r < 0 ? r : append_text(m, "content-type", message->content_type);
-    r = r < 0 ? r : append_text(m, "content-encoding", message->content_encoding);
+    r = r < 0 ? r : spoke_wire_append_text(m, "message-id", message->message_id);
+    r = r < 0 ? r : spoke_wire_append_text(m, "correlation-id", message->correlation_id);
+    r = r < 0 ? r : spoke_wire_append_text(m, "user-id", message->user_id);
+    r = r < 0 ? r : spoke_wire_append_text(m, "content-type", message->content_type);
+    r = r < 0 ? r : spoke_wire_append_text(m, "content-encoding", message->content_encoding);
     r = r < 0 ? r : append_number(m, "creation-time", message->creation_time_usec);
     r = r < 0 ? r : append_number(m, "expiry", message->expiry_usec);
     r = r < 0 ? r : append_number(m, "ttl", message->ttl_msec);
-    r = r < 0 ? r : append_text(m, "priority", message->urgent ? "urgent" : NULL);
-    r = r < 0 ? r : append_text(m, "durability", durability);
+    r = r < 0 ? r : spoke_wire_append_text(m, "priority", message->urgent ? "urgent" : NULL);
+    r = r < 0 ? r : spoke_wire_append_text(m, "durability", durability);
     if (r >= 0 && notify)
         r = sd_bus_message_append(m, "{sv}", "notify", "b", 1);
     return r < 0 ? r : sd_bus_message_close_container(m);

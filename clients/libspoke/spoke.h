@@ -327,6 +327,15 @@ typedef void (*SpokeReceivedFunc)(SpokeClient *client, const SpokeIncoming *mess
 int spoke_client_receive(SpokeClient *client, const SpokeReceiveOptions *options,
                          uint64_t timeout_msec, SpokeReceivedFunc received, void *user_data);
 
+/**
+ * spoke_client_check_now:
+ * @done: called when the hub is being asked; what it has comes later, as any message does
+ *
+ * Asks the hub for messages now, where the protocol in use does not push them ("push" is not among
+ * the capabilities of SpokeStatus). Of SpokeFailure: ENETUNREACH the hub is not reached.
+ */
+int spoke_client_check_now(SpokeClient *client, SpokeDoneFunc done, void *user_data);
+
 /*
  * Status and administration
  */
@@ -354,6 +363,7 @@ typedef struct {
     uint64_t dead_letters;
     uint64_t sent_messages;
     uint64_t received_messages;
+    uint64_t certificate_expiry_usec; /* since 1970 in UTC, or 0 */
 } SpokeStatus;
 
 /* One of @status and @failure is NULL. */
@@ -361,14 +371,17 @@ typedef void (*SpokeStatusFunc)(SpokeClient *client, const SpokeStatus *status,
                                 const SpokeFailure *failure, void *user_data);
 
 int spoke_client_get_status(SpokeClient *client, SpokeStatusFunc status, void *user_data);
+/* Of another device than the client's own: one client can look after all of them. */
+int spoke_client_get_device_status(SpokeClient *client, const char *device, SpokeStatusFunc status,
+                                   void *user_data);
 
 /**
  * spoke_client_watch:
  * @changed: called with the status as it is, then after each change, any number of times; with a
  *     failure when the daemon goes away. NULL ends the watch
  *
- * Counters (all from queued_messages on) do not count as changes. A second watch replaces the
- * first.
+ * Counters (queued_messages to received_messages) do not count as changes. A second watch replaces
+ * the first.
  */
 int spoke_client_watch(SpokeClient *client, SpokeStatusFunc changed, void *user_data);
 
@@ -378,6 +391,49 @@ typedef void (*SpokeDevicesFunc)(SpokeClient *client, const char *const *names, 
 
 /* Names of all identities the daemon speaks for. */
 int spoke_client_list_devices(SpokeClient *client, SpokeDevicesFunc devices, void *user_data);
+
+typedef struct {
+    size_t struct_size; /* set by SPOKE_ADD_DEVICE_OPTIONS_INIT: the struct may grow */
+
+    /* Paths from the root of PEM files that spoked reads: with a connection string with x509=true,
+     * and NULL without. */
+    const char *certificate;
+    const char *private_key;
+    const char *users;   /* who may use it beside root: user ids in decimal, spaces between; NULL
+                            for all who may use spoked */
+    bool own_connection; /* a device with a certificate can't share one */
+} SpokeAddDeviceOptions;
+
+#define SPOKE_ADD_DEVICE_OPTIONS_INIT .struct_size = sizeof(SpokeAddDeviceOptions)
+
+/**
+ * spoke_client_add_device:
+ * @name: of the device on this machine, for spoke_client_open(): 1 to 64 of A-Z a-z 0-9 - _ .
+ * @credential_fd: where spoked reads the connection string to its end, within five seconds: a pipe,
+ *     a socket or a file. It stays the caller's, who may close it at once; spoked makes it
+ *     non-blocking, for all that share its file description
+ * @options: NULL for a device with a key
+ *
+ * Makes the daemon speak for one more device, until it is removed or the daemon ends; what is
+ * queued for it outlives both. For root.
+ *
+ * Errors at once: EINVAL, EILSEQ. Of SpokeFailure: EEXIST the name or the device is taken; EBADMSG
+ * the connection string or the certificate is faulty; EPROTONOSUPPORT the transport in use can't
+ * carry it; EINVAL, EOPNOTSUPP the name or an option is refused; EMFILE too many devices; ETIMEDOUT
+ * the connection string did not end in time.
+ */
+int spoke_client_add_device(SpokeClient *client, const char *name, int credential_fd,
+                            const SpokeAddDeviceOptions *options, SpokeDoneFunc done,
+                            void *user_data);
+
+/**
+ * spoke_client_remove_device:
+ * @name: of a device that was added, not one of the configuration
+ *
+ * Takes it off; its messages stay on disk. For root.
+ */
+int spoke_client_remove_device(SpokeClient *client, const char *name, SpokeDoneFunc done,
+                               void *user_data);
 
 /**
  * spoke_client_reload:

@@ -39,6 +39,7 @@ static const SpokeField status_fields[] = {
     FIELD("DeadLetters", "t", dead_letters),
     FIELD("SentMessages", "t", sent_messages),
     FIELD("ReceivedMessages", "t", received_messages),
+    FIELD("CertificateExpiry", "t", certificate_expiry_usec),
 };
 
 _Static_assert(offsetof(SpokeStatus, last_error_text) ==
@@ -53,6 +54,12 @@ free_strings(char ***strings)
     for (char **s = *strings; s != NULL && *s != NULL; s++)
         free(*s);
     free(*strings);
+}
+
+static void
+free_text(char **text)
+{
+    free(*text);
 }
 
 /* @status: its capabilities are to be freed whatever comes of it. */
@@ -95,13 +102,13 @@ on_status(SpokeCall *call, sd_bus_message *reply, const SpokeFailure *failure)
     report_status(call->client, reply, failure, call->callback.status, call->user_data);
 }
 
+/* @path: of a device */
 static int
-ask_properties(SpokeClient *client, const SpokeCall *call)
+ask_properties(SpokeClient *client, const char *path, const SpokeCall *call)
 {
     SPOKE_AUTO(unref_message) sd_bus_message *m = NULL;
 
-    int r = spoke_call_new_message(client, client->path, "org.freedesktop.DBus.Properties",
-                                   "GetAll", &m);
+    int r = spoke_call_new_message(client, path, "org.freedesktop.DBus.Properties", "GetAll", &m);
     if (r < 0)
         return r;
     r = sd_bus_message_append(m, "s", DEVICE_INTERFACE);
@@ -130,7 +137,7 @@ read_for_watch(SpokeClient *client)
     client->read_again = client->reading;
     if (client->reading)
         return;
-    client->reading = ask_properties(client, &(SpokeCall){.answer = on_watched}) >= 0;
+    client->reading = ask_properties(client, client->path, &(SpokeCall){.answer = on_watched}) >= 0;
 }
 
 static int
@@ -170,7 +177,24 @@ SPOKE_PUBLIC int
 spoke_client_get_status(SpokeClient *client, SpokeStatusFunc status, void *user_data)
 {
     return ask_properties(
-        client,
+        client, client->path,
+        &(SpokeCall){.answer = on_status, .callback.status = status, .user_data = user_data});
+}
+
+SPOKE_PUBLIC int
+spoke_client_get_device_status(SpokeClient *client, const char *device, SpokeStatusFunc status,
+                               void *user_data)
+{
+    SPOKE_AUTO(free_text) char *path = NULL;
+
+    if (device == NULL || device[0] == '\0')
+        return -EINVAL;
+
+    int r = sd_bus_path_encode(DEVICE_PATH, device, &path);
+    if (r < 0)
+        return r;
+    return ask_properties(
+        client, path,
         &(SpokeCall){.answer = on_status, .callback.status = status, .user_data = user_data});
 }
 

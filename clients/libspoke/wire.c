@@ -12,6 +12,14 @@ spoke_wire_text_result(int r)
 }
 
 int
+spoke_wire_append_text(sd_bus_message *m, const char *key, const char *value)
+{
+    if (value == NULL)
+        return 0;
+    return spoke_wire_text_result(sd_bus_message_append(m, "{sv}", key, "s", value));
+}
+
+int
 spoke_wire_check_properties(const SpokeProperty *properties, size_t n, size_t *size)
 {
     if (properties == NULL && n > 0)

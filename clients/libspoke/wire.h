@@ -10,6 +10,9 @@
 /* Result of appending text that is not NULL: sd-bus answers EINVAL to what is not UTF-8. */
 int spoke_wire_text_result(int r);
 
+/* Appends an entry to an a{sv}; nothing for a @value that is NULL. Errors: EILSEQ */
+int spoke_wire_append_text(sd_bus_message *m, const char *key, const char *value);
+
 /* Adds the size of names and values to @size. Errors: EINVAL */
 int spoke_wire_check_properties(const SpokeProperty *properties, size_t n, size_t *size);
 int spoke_wire_append_properties(sd_bus_message *m, const SpokeProperty *properties, size_t n);

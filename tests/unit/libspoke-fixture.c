@@ -3,7 +3,10 @@
 
 #include "clients/spokectl/client-source.h"
 
+#include <string.h>
+
 #define DEVICE_PATH "/org/spoked1/device/self"
+#define GONE_PATH   "/org/spoked1/device/gone"
 
 gboolean
 fixture_tick(gpointer user_data)
@@ -35,6 +38,28 @@ on_call(GDBusConnection *connection, const char *sender, const char *path, const
     g_queue_push_tail(&fixture->calls, g_object_ref(invocation));
 }
 
+/* What a device that fixture_serve_device() added has to say for itself. */
+static const char *
+get_other_value(const char *property)
+{
+    static const struct {
+        const char *name;
+        const char *value;
+    } values[] = {
+        {"State", "'offline'"},
+        {"Transport", "''"},
+        {"ModuleId", "''"},
+        {"Capabilities", "@as []"},
+        {"QueuedMessages", "uint64 1234"},
+        {"CertificateExpiry", "uint64 0"},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(values); i++)
+        if (g_str_equal(values[i].name, property))
+            return values[i].value;
+    return NULL;
+}
+
 static GVariant *
 on_get(GDBusConnection *connection, const char *sender, const char *path, const char *interface,
        const char *property, GError **error, gpointer user_data)
@@ -43,7 +68,6 @@ on_get(GDBusConnection *connection, const char *sender, const char *path, const 
         const char *name;
         const char *value;
     } values[] = {
-        {"Name", "'self'"},
         {"DeviceId", "'dev1'"},
         {"ModuleId", "'mod1'"},
         {"Hub", "'hub.example'"},
@@ -66,6 +90,12 @@ on_get(GDBusConnection *connection, const char *sender, const char *path, const 
         {"ReceivedMessages", "uint64 11"},
     };
 
+    const char *other = g_str_equal(path, DEVICE_PATH) ? NULL : get_other_value(property);
+
+    if (g_str_equal(property, "Name"))
+        return g_variant_ref_sink(g_variant_new_string(strrchr(path, '/') + 1));
+    if (other != NULL)
+        return g_variant_ref_sink(g_variant_new_parsed(other));
     for (gsize i = 0; i < G_N_ELEMENTS(values); i++)
         if (g_str_equal(values[i].name, property))
             return g_variant_ref_sink(g_variant_new_parsed(values[i].value));
@@ -85,6 +115,14 @@ serve(Fixture *fixture, const char *path, const char *name)
     g_dbus_interface_info_unref(interface);
 }
 
+void
+fixture_serve_device(Fixture *fixture, const char *name)
+{
+    g_autofree char *path = g_strconcat("/org/spoked1/device/", name, NULL);
+
+    serve(fixture, path, "org.spoked1.Device");
+}
+
 GDBusConnection *
 fixture_connect(Fixture *fixture)
 {
@@ -99,12 +137,29 @@ fixture_connect(Fixture *fixture)
     return connection;
 }
 
+/* Runs on GDBus's thread. Of an object that is not there, the daemon's library says so; GDBus
+ * speaks of a method. */
+static GDBusMessage *
+on_message(GDBusConnection *connection, GDBusMessage *message, gboolean incoming,
+           gpointer user_data)
+{
+    if (!incoming || g_strcmp0(g_dbus_message_get_path(message), GONE_PATH) != 0)
+        return message;
+
+    g_autoptr(GDBusMessage) reply = g_dbus_message_new_method_error_literal(
+        message, "org.freedesktop.DBus.Error.UnknownObject", "Unknown object");
+    g_dbus_connection_send_message(connection, reply, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
+    g_object_unref(message);
+    return NULL;
+}
+
 void
 fixture_start_service(Fixture *fixture)
 {
     g_autoptr(GError) error = NULL;
 
     fixture->connection = fixture_connect(fixture);
+    g_dbus_connection_add_filter(fixture->connection, on_message, NULL, NULL);
     serve(fixture, DEVICE_PATH, "org.spoked1.Device");
     serve(fixture, "/org/spoked1", "org.spoked1.Manager");
     g_autoptr(GVariant) reply = g_dbus_connection_call_sync(

@@ -26,6 +26,10 @@ void fixture_tear_down(Fixture *fixture, gconstpointer data);
 void fixture_start_service(Fixture *fixture);
 void fixture_kill_service(Fixture *fixture);
 
+/* Puts one more device on the bus, beside "self": offline, and 1,234 messages queued. There is
+ * never one of the name "gone". */
+void fixture_serve_device(Fixture *fixture, const char *name);
+
 /* A connection for somebody else. (transfer full) */
 GDBusConnection *fixture_connect(Fixture *fixture);
 

@@ -25,12 +25,13 @@ print_status(const SpokeStatus *s)
     g_autofree char *capabilities = g_strjoinv("+", (char **)s->capabilities);
 
     return g_strdup_printf(
-        "%s %s %s %s %s %s %s %s %s %d %d %d %d %d %d %d %d %d %d %d %d", s->name, s->device_id,
+        "%s %s %s %s %s %s %s %s %s %d %d %d %d %d %d %d %d %d %d %d %d %d", s->name, s->device_id,
         s->module_id, s->hub, s->state, s->transport, capabilities, s->last_error_name,
         s->last_error_text, (int)s->connected_since_usec, (int)s->next_attempt_usec,
         (int)s->token_expiry_usec, s->receive_paused, (int)s->queued_messages, (int)s->queued_bytes,
         (int)s->queue_bytes_max, (int)s->in_flight_messages, (int)s->waiting_messages,
-        (int)s->dead_letters, (int)s->sent_messages, (int)s->received_messages);
+        (int)s->dead_letters, (int)s->sent_messages, (int)s->received_messages,
+        (int)s->certificate_expiry_usec);
 }
 
 static void
@@ -72,7 +73,7 @@ test_status_reads_all_properties(Fixture *fixture, gconstpointer data)
 
     g_assert_cmpstr(seen.printed, ==,
                     "self dev1 mod1 hub.example connected mqtt push+settle TcpRefused Nobody "
-                    "listens 1 2 3 1 4 5 6 7 8 9 10 11");
+                    "listens 1 2 3 1 4 5 6 7 8 9 10 11 12");
 }
 
 static void
