@@ -31,6 +31,9 @@ static const struct {
     {-ENOMSG, SPOKE_EXIT_FAILURE,
      "It was settled before, or its lock ran out and somebody else has it: receive it again, with "
      "a longer --lock"},
+    {-ENETUNREACH, SPOKE_EXIT_FAILURE, "'spokectl status' says why"},
+    {-EEXIST, SPOKE_EXIT_FAILURE,
+     "'spokectl devices' shows it; 'spokectl remove-device' takes off one that was added"},
     {-EILSEQ, SPOKE_EXIT_FAILURE, "Text has to be UTF-8; only a body may hold other bytes"},
     {-EPROTO, SPOKE_EXIT_FAILURE, "Do spokectl and spoked come from the same version?"},
 };

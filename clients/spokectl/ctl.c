@@ -178,6 +178,17 @@ spoke_ctl_fail(SpokeCtl *ctl, const SpokeFailure *failure)
 }
 
 void
+spoke_ctl_on_done(SpokeClient *client, const SpokeFailure *failure, void *user_data)
+{
+    SpokeCtl *ctl = user_data;
+
+    if (failure != NULL)
+        spoke_ctl_fail(ctl, failure);
+    else
+        spoke_ctl_end(ctl, SPOKE_EXIT_OK);
+}
+
+void
 spoke_ctl_fail_errno(SpokeCtl *ctl, int error)
 {
     SpokeFailure failure = {

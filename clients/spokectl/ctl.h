@@ -60,6 +60,8 @@ SpokeExit spoke_ctl_run(SpokeCtl *ctl, int result);
 void spoke_ctl_end(SpokeCtl *ctl, SpokeExit exit_code);
 /* The same, after saying on stderr what failed and what to do. */
 void spoke_ctl_fail(SpokeCtl *ctl, const SpokeFailure *failure);
+/* A SpokeDoneFunc that ends with the answer. @user_data: the SpokeCtl */
+void spoke_ctl_on_done(SpokeClient *client, const SpokeFailure *failure, void *user_data);
 /* For what libspoke refuses at once. @error: negative errno */
 void spoke_ctl_fail_errno(SpokeCtl *ctl, int error);
 /* Says it on stderr and nothing more. */

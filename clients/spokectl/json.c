@@ -156,6 +156,7 @@ spoke_json_status(const SpokeStatus *status)
     spoke_json_add_time(builder, "connectedSince", status->connected_since_usec);
     spoke_json_add_time(builder, "nextAttempt", status->next_attempt_usec);
     spoke_json_add_time(builder, "tokenExpiry", status->token_expiry_usec);
+    spoke_json_add_time(builder, "certificateExpiry", status->certificate_expiry_usec);
     spoke_json_add_boolean(builder, "receivePaused", status->receive_paused);
     spoke_json_add_number(builder, "queuedMessages", status->queued_messages);
     spoke_json_add_number(builder, "queuedBytes", status->queued_bytes);

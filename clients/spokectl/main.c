@@ -7,9 +7,10 @@
 /* spokectl [OPTION...] VERB ...: finds the verb and hands over. */
 
 static const SpokeVerb *const verbs[] = {
-    &spoke_verb_status, &spoke_verb_monitor, &spoke_verb_send,     &spoke_verb_flush,
-    &spoke_verb_listen, &spoke_verb_receive, &spoke_verb_complete, &spoke_verb_abandon,
-    &spoke_verb_reject, &spoke_verb_devices, &spoke_verb_reload,
+    &spoke_verb_status,        &spoke_verb_monitor, &spoke_verb_send,      &spoke_verb_flush,
+    &spoke_verb_listen,        &spoke_verb_receive, &spoke_verb_check_now, &spoke_verb_complete,
+    &spoke_verb_abandon,       &spoke_verb_reject,  &spoke_verb_devices,   &spoke_verb_add_device,
+    &spoke_verb_remove_device, &spoke_verb_reload,
 };
 
 static const SpokeVerb *
@@ -27,7 +28,7 @@ describe_verbs(void)
     GString *text = g_string_new("Verbs:\n");
 
     for (gsize i = 0; i < G_N_ELEMENTS(verbs); i++)
-        g_string_append_printf(text, "  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
+        g_string_append_printf(text, "  %-13s %s\n", verbs[i]->name, verbs[i]->summary);
     g_string_append(text,
                     "\n'spokectl VERB --help' has the options of a verb.\n"
                     "\n"

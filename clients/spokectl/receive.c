@@ -39,17 +39,6 @@ ask(Receive *receive)
 }
 
 static void
-on_settled(SpokeClient *client, const SpokeFailure *failure, void *user_data)
-{
-    SpokeCtl *ctl = user_data;
-
-    if (failure != NULL)
-        spoke_ctl_fail(ctl, failure);
-    else
-        spoke_ctl_end(ctl, SPOKE_EXIT_OK);
-}
-
-static void
 take(Receive *receive, const SpokeIncoming *message)
 {
     SpokeCtl *ctl = receive->ctl;
@@ -63,8 +52,8 @@ take(Receive *receive, const SpokeIncoming *message)
     } else if (!receive->complete) {
         spoke_ctl_end(ctl, SPOKE_EXIT_OK);
     } else {
-        int r =
-            spoke_client_settle(ctl->client, message->id, SPOKE_VERDICT_COMPLETE, on_settled, ctl);
+        int r = spoke_client_settle(ctl->client, message->id, SPOKE_VERDICT_COMPLETE,
+                                    spoke_ctl_on_done, ctl);
         if (r < 0)
             spoke_ctl_fail_errno(ctl, r);
     }
@@ -150,7 +139,8 @@ settle(SpokeCtl *ctl, int argc, char **argv, SpokeVerdict verdict)
                                                 "Which message? 'receive --lock' prints its ID"));
     if (!spoke_ctl_open(ctl))
         return ctl->exit_code;
-    return spoke_ctl_run(ctl, spoke_client_settle(ctl->client, argv[1], verdict, on_settled, ctl));
+    return spoke_ctl_run(
+        ctl, spoke_client_settle(ctl->client, argv[1], verdict, spoke_ctl_on_done, ctl));
 }
 
 static SpokeExit
@@ -171,6 +161,16 @@ run_reject(SpokeCtl *ctl, int argc, char **argv)
     return settle(ctl, argc, argv, SPOKE_VERDICT_REJECT);
 }
 
+static SpokeExit
+run_check_now(SpokeCtl *ctl, int argc, char **argv)
+{
+    if (!spoke_ctl_parse(ctl, NULL, 0, &argc, &argv))
+        return SPOKE_EXIT_USAGE;
+    if (!spoke_ctl_open(ctl))
+        return ctl->exit_code;
+    return spoke_ctl_run(ctl, spoke_client_check_now(ctl->client, spoke_ctl_on_done, ctl));
+}
+
 const SpokeVerb spoke_verb_receive = {
     .name = "receive",
     .arguments = "",
@@ -178,6 +178,15 @@ const SpokeVerb spoke_verb_receive = {
     .description = "Without --lock the message is completed as soon as it is printed.\n"
                    "Exit status 4 if none came in time.",
     .run = run_receive,
+};
+
+const SpokeVerb spoke_verb_check_now = {
+    .name = "check-now",
+    .arguments = "",
+    .summary = "Ask the hub for messages now, over HTTPS",
+    .description = "Over other protocols messages come by themselves, and there is nothing to do.\n"
+                   "What the hub has goes to whoever listens or receives.",
+    .run = run_check_now,
 };
 
 const SpokeVerb spoke_verb_complete = {

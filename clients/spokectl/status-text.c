@@ -5,6 +5,9 @@
 
 #include <string.h>
 
+/* From here on the end of a certificate is shown in colour. */
+#define CERTIFICATE_SOON_DAYS 30
+
 SpokeColour
 spoke_status_get_colour(const SpokeStatus *status)
 {
@@ -28,7 +31,7 @@ static void G_GNUC_PRINTF(3, 4) add(GString *text, const char *label, const char
 {
     va_list arguments;
 
-    g_string_append_printf(text, "%14s: ", label);
+    g_string_append_printf(text, "%16s: ", label);
     va_start(arguments, format);
     g_string_append_vprintf(text, format, arguments);
     va_end(arguments);
@@ -56,6 +59,56 @@ add_moment(GString *text, const char *label, guint64 usec, gint64 now_usec)
 
     g_autofree char *moment = format_moment(usec, now_usec);
     add(text, label, "%s", moment);
+}
+
+/* Days are what people plan with; hours matter at the very end only. */
+static char *
+format_days(guint64 usec)
+{
+    guint64 days = usec / G_TIME_SPAN_DAY;
+
+    return days >= 2 ? g_strdup_printf("%" G_GUINT64_FORMAT " days", days)
+                     : spoke_duration_format(usec);
+}
+
+static void
+add_certificate(GString *text, guint64 end_usec, gint64 now_usec)
+{
+    const char *plain = spoke_terminal_colour(stdout, SPOKE_COLOUR_PLAIN);
+    gboolean past = end_usec <= (guint64)now_usec;
+
+    if (end_usec == 0)
+        return;
+
+    guint64 away = past ? (guint64)now_usec - end_usec : end_usec - (guint64)now_usec;
+    SpokeColour colour = past                                             ? SPOKE_COLOUR_RED
+                         : away < CERTIFICATE_SOON_DAYS * G_TIME_SPAN_DAY ? SPOKE_COLOUR_YELLOW
+                                                                          : SPOKE_COLOUR_PLAIN;
+    g_autofree char *time = spoke_terminal_format_time(end_usec);
+    g_autofree char *days = format_days(away);
+    add(text, past ? "Certificate ended" : "Certificate ends", "%s (%s%s%s%s%s)", time,
+        spoke_terminal_colour(stdout, colour), past ? "" : "in ", days, past ? " ago" : "", plain);
+}
+
+static gboolean
+is_capable(const SpokeStatus *status, const char *capability)
+{
+    return g_strv_contains(status->capabilities, capability);
+}
+
+/* What the protocol brings, in the words of someone who uses it. */
+static void
+add_capabilities(GString *text, const SpokeStatus *status)
+{
+    if (status->transport[0] == '\0')
+        return;
+
+    add(text, "Cloud messages", "%s; verdicts on them %s",
+        is_capable(status, "push") ? "come by themselves"
+                                   : "are asked for ('spokectl check-now' does it now)",
+        is_capable(status, "settle") ? "reach the hub" : "are kept here");
+    add(text, "Connection", "%s",
+        is_capable(status, "multiplex") ? "carries many devices" : "carries one device");
 }
 
 static void
@@ -88,6 +141,8 @@ add_connection(GString *text, const SpokeStatus *status, gint64 now_usec)
             status->last_error_name, plain, status->last_error_text);
     add_moment(text, "Next attempt", status->next_attempt_usec, now_usec);
     add_moment(text, "Token expires", status->token_expiry_usec, now_usec);
+    add_certificate(text, status->certificate_expiry_usec, now_usec);
+    add_capabilities(text, status);
 }
 
 static void

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "clients/spokectl/device-table.h"
 #include "clients/spokectl/json.h"
 #include "clients/spokectl/message-text.h"
 #include "clients/spokectl/progress.h"
@@ -181,6 +182,102 @@ test_status_tells_what_is_wrong(void)
     g_assert_null(strstr(text, "Since"));
 }
 
+static const SpokeStatus connected = {
+    .name = "self",
+    .device_id = "dev1",
+    .module_id = "",
+    .hub = "hub.example",
+    .state = "connected",
+    .transport = "amqp",
+    .last_error_name = "",
+    .last_error_text = "",
+};
+
+static void
+test_status_says_capabilities_in_words(void)
+{
+    static const char *const all[] = {"push", "settle", "multiplex", NULL};
+    static const char *const none[] = {NULL};
+    SpokeStatus status = connected;
+
+    status.capabilities = all;
+    g_autofree char *with_all = spoke_status_format(&status, 1);
+    status.capabilities = none;
+    g_autofree char *with_none = spoke_status_format(&status, 1);
+    status.transport = "";
+    g_autofree char *unknown = spoke_status_format(&status, 1);
+
+    g_assert_nonnull(strstr(with_all, "Cloud messages: come by themselves; verdicts on them reach "
+                                      "the hub\n"));
+    g_assert_nonnull(strstr(with_all, "Connection: carries many devices\n"));
+    g_assert_nonnull(strstr(with_none, "Cloud messages: are asked for ('spokectl check-now' does "
+                                       "it now); verdicts on them are kept here\n"));
+    g_assert_nonnull(strstr(with_none, "Connection: carries one device\n"));
+    g_assert_null(strstr(unknown, "Cloud messages"));
+}
+
+static void
+test_status_tells_when_the_certificate_ends(void)
+{
+    static const char *const none[] = {NULL};
+    const guint64 now_usec = 1700000000 * (guint64)G_USEC_PER_SEC;
+    SpokeStatus status = connected;
+
+    status.capabilities = none;
+    g_autofree char *without = spoke_status_format(&status, (gint64)now_usec);
+    status.certificate_expiry_usec = now_usec + 29 * G_TIME_SPAN_DAY + G_TIME_SPAN_HOUR;
+    g_autofree char *ahead = spoke_status_format(&status, (gint64)now_usec);
+    status.certificate_expiry_usec = now_usec + 5 * G_TIME_SPAN_HOUR;
+    g_autofree char *soon = spoke_status_format(&status, (gint64)now_usec);
+    status.certificate_expiry_usec = now_usec - 3 * G_TIME_SPAN_DAY;
+    g_autofree char *past = spoke_status_format(&status, (gint64)now_usec);
+
+    g_assert_null(strstr(without, "Certificate"));
+    g_assert_nonnull(strstr(ahead, "Certificate ends: 2023-12-1"));
+    g_assert_nonnull(strstr(ahead, " (in 29 days)\n"));
+    g_assert_nonnull(strstr(soon, " (in 5 h 0 min)\n"));
+    g_assert_nonnull(strstr(past, "Certificate ended: 2023-11-1"));
+    g_assert_nonnull(strstr(past, " (3 days ago)\n"));
+}
+
+static void
+test_table_cuts_the_last_column(void)
+{
+    g_autoptr(SpokeDeviceTable) table = spoke_device_table_new();
+    SpokeStatus status = connected;
+
+    status.last_error_name = "TcpRefused";
+    status.last_error_text = "Nobody listens \x1b";
+    spoke_device_table_add(table, &status);
+    g_autofree char *cut = spoke_device_table_format(table, 63);
+    g_autofree char *whole = spoke_device_table_format(table, 0);
+    g_autofree char *narrow = spoke_device_table_format(table, 20);
+
+    g_assert_true(g_str_has_suffix(cut, "connected  amqp            0  TcpRefused: Nobody…\n"));
+    g_assert_true(g_str_has_suffix(whole, "  TcpRefused: Nobody listens \\x1b\n"));
+    g_assert_cmpstr(narrow, ==, whole);
+}
+
+static void
+test_table_sums_up_states(void)
+{
+    g_autoptr(SpokeDeviceTable) table = spoke_device_table_new();
+    SpokeStatus status = connected;
+
+    g_assert_null(spoke_device_table_summarise(table));
+    spoke_device_table_add(table, &status);
+    g_autofree char *one = spoke_device_table_summarise(table);
+    status.state = "offline";
+    spoke_device_table_add(table, &status);
+    status.state = "connected";
+    spoke_device_table_add(table, &status);
+    g_autofree char *three = spoke_device_table_summarise(table);
+
+    g_assert_cmpstr(one, ==, "1 more device: 1 connected; 'spokectl devices' lists them\n");
+    g_assert_cmpstr(three, ==,
+                    "3 more devices: 2 connected, 1 offline; 'spokectl devices' lists them\n");
+}
+
 static void
 test_progress_has_counts_and_rate(void)
 {
@@ -286,6 +383,12 @@ main(int argc, char **argv)
     g_test_add_func("/spokectl/numbers/have-commas", test_numbers_have_commas);
     g_test_add_func("/spokectl/rows/count-what-wraps", test_rows_count_what_wraps);
     g_test_add_func("/spokectl/status/tells-what-is-wrong", test_status_tells_what_is_wrong);
+    g_test_add_func("/spokectl/status/says-capabilities-in-words",
+                    test_status_says_capabilities_in_words);
+    g_test_add_func("/spokectl/status/tells-when-the-certificate-ends",
+                    test_status_tells_when_the_certificate_ends);
+    g_test_add_func("/spokectl/table/cuts-the-last-column", test_table_cuts_the_last_column);
+    g_test_add_func("/spokectl/table/sums-up-states", test_table_sums_up_states);
     g_test_add_func("/spokectl/progress/has-counts-and-rate", test_progress_has_counts_and_rate);
     g_test_add_func("/spokectl/progress/rate-follows-smoothly",
                     test_progress_rate_follows_smoothly);
