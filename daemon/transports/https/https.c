@@ -352,6 +352,12 @@ https_free(SpokeTransport *self)
     g_free(self);
 }
 
+static guint64
+https_get_progress(SpokeTransport *self)
+{
+    return self->pool != NULL ? spoke_pool_get_progress(self->pool) : 0;
+}
+
 static const SpokeTransportModule https_module = {
     .abi = SPOKE_TRANSPORT_ABI,
     .name = "https",
@@ -368,6 +374,7 @@ static const SpokeTransportModule https_module = {
     .send = https_send,
     .receive = https_receive,
     .poll = https_poll,
+    .get_progress = https_get_progress,
     .settle = https_settle,
     .close = https_close,
     .free = https_free,

@@ -29,6 +29,7 @@ struct SpokePool {
     GQueue running;
     GQueue waiting;
     GPtrArray *spares; /* owned; easy handles for the next requests */
+    guint64 sent;      /* bytes of bodies, of requests that have ended */
     void (*drained)(gpointer user_data);
     gpointer user_data;
 

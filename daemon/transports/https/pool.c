@@ -178,6 +178,25 @@ retry_if_stale(SpokePool *pool, SpokeRequest *request)
     return TRUE;
 }
 
+static guint64
+get_sent(const SpokeRequest *request)
+{
+    curl_off_t sent = 0;
+
+    (void)curl_easy_getinfo(request->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+    return (guint64)MAX(sent, 0);
+}
+
+guint64
+spoke_pool_get_progress(const SpokePool *pool)
+{
+    guint64 sent = pool->sent;
+
+    for (const GList *link = pool->running.head; link != NULL; link = link->next)
+        sent += get_sent(link->data);
+    return sent;
+}
+
 static void
 report_ended(SpokePool *pool)
 {
@@ -194,6 +213,7 @@ report_ended(SpokePool *pool)
         request->code = message->data.result;
         if (retry_if_stale(pool, request))
             continue;
+        pool->sent += get_sent(request);
         curl_multi_remove_handle(pool->multi, request->easy); /* @message is gone */
         g_queue_unlink(&pool->running, &request->link);
         request->funcs->done(request, request->user_data);

@@ -18,3 +18,5 @@ SpokePool *spoke_pool_new(const SpokeEndpoint *endpoint, void (*drained)(gpointe
 /* Cancels all requests, silently. Allowed from within their callbacks. */
 void spoke_pool_free(SpokePool *pool);
 gboolean spoke_pool_is_idle(const SpokePool *pool);
+/* Bytes of bodies that have been sent, of requests that run too. */
+guint64 spoke_pool_get_progress(const SpokePool *pool);
