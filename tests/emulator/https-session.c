@@ -33,9 +33,16 @@ typedef enum {
     HELD_RESPONSE, /* made, and to be sent when it is due */
 } Held;
 
+/* GIO closes TLS streams in threads of its own, so the last reference to one may go there. What the
+ * stream's end finds is this, which lasts as long as either side needs it. */
 typedef struct {
+    gatomicrefcount ref_count;
+    struct EmuHttpsSession *session; /* borrowed, on the main loop only; NULL: nobody cares */
+} Watch;
+
+typedef struct EmuHttpsSession {
     EmuHub *hub;             /* borrowed, outlives us */
-    GIOStream *stream;       /* weak; NULL once libsoup has let go of it, or given it away */
+    Watch *watch;            /* owned; of the stream: libsoup has let go of it, or given it away */
     GSocket *socket;         /* owned; NULL if there is none */
     GTlsCertificate *peer;   /* owned; NULL: the client showed none */
     SoupServer *server;      /* owned */
@@ -82,12 +89,47 @@ end_session(EmuHttpsSession *self)
 }
 
 static void
-on_stream_gone(gpointer user_data, GObject *stream)
+watch_unref(gpointer data)
 {
-    EmuHttpsSession *self = user_data;
+    Watch *watch = data;
 
-    self->stream = NULL;
-    end_session(self);
+    if (g_atomic_ref_count_dec(&watch->ref_count))
+        g_free(watch);
+}
+
+static gboolean
+on_stream_gone(gpointer data)
+{
+    Watch *watch = data;
+
+    if (watch->session != NULL)
+        end_session(watch->session);
+    return G_SOURCE_REMOVE;
+}
+
+/* On any thread. */
+static void
+tell_stream_gone(gpointer data, GObject *stream)
+{
+    g_idle_add_full(G_PRIORITY_DEFAULT, on_stream_gone, data, watch_unref);
+}
+
+static Watch *
+watch_stream(EmuHttpsSession *self, GIOStream *stream)
+{
+    Watch *watch = g_new0(Watch, 1);
+
+    g_atomic_ref_count_init(&watch->ref_count);
+    g_atomic_ref_count_inc(&watch->ref_count); /* the stream's */
+    watch->session = self;
+    g_object_weak_ref(G_OBJECT(stream), tell_stream_gone, watch);
+    return watch;
+}
+
+static void
+unwatch(EmuHttpsSession *self)
+{
+    self->watch->session = NULL;
 }
 
 static void
@@ -159,8 +201,7 @@ on_switched(SoupServerMessage *message, gpointer user_data)
 {
     EmuHttpsSession *self = user_data;
 
-    g_object_weak_unref(G_OBJECT(self->stream), on_stream_gone, self);
-    self->stream = NULL;
+    unwatch(self);
     leave_hub(self, "upgraded");
     g_autoptr(GIOStream) base = soup_server_message_steal_connection(message);
     g_autoptr(GIOStream) stream = emu_websocket_stream_new(base);
@@ -327,7 +368,6 @@ open_session(EmuHub *hub, GIOStream *stream, GSocket *socket, GTlsCertificate *p
     g_autoptr(GError) error = NULL;
 
     self->hub = hub;
-    self->stream = stream;
     g_set_object(&self->socket, socket);
     g_set_object(&self->peer, peer);
     self->ended = ended;
@@ -337,7 +377,7 @@ open_session(EmuHub *hub, GIOStream *stream, GSocket *socket, GTlsCertificate *p
     emu_hub_add_link(hub, &self->link);
     /* Raw paths: a device id may hold an encoded '/' or '%', which must not be decoded twice. */
     self->server = soup_server_new("server-header", "iothub-emulator", "raw-paths", TRUE, NULL);
-    g_object_weak_ref(G_OBJECT(stream), on_stream_gone, self);
+    self->watch = watch_stream(self, stream);
     if (!start(self, stream, &error)) {
         g_warning("A connection cannot be served: %s", error->message);
         shut_down(self);
@@ -353,8 +393,8 @@ free_session(gpointer session)
     leave_hub(self, "hub-stopping");
     if (self->session != NULL)
         self->kind->free(g_steal_pointer(&self->session));
-    if (self->stream != NULL)
-        g_object_weak_unref(G_OBJECT(self->stream), on_stream_gone, self);
+    unwatch(self);
+    watch_unref(self->watch);
     g_clear_handle_id(&self->ending, g_source_remove);
     emu_source_clear(&self->timer);
     g_clear_object(&self->held);
