@@ -11,6 +11,9 @@
  * are overdue and when the hub is to be asked for C2D.
  */
 
+/* What a handler gave back to a hub that does not push is fetched again after this. */
+#define POLL_AGAIN_USEC (5 * G_USEC_PER_SEC)
+
 /* A token that could not be made for a renewal is tried again after this. */
 #define RENEW_AGAIN_USEC (60 * G_USEC_PER_SEC)
 
@@ -491,8 +494,12 @@ spoke_attachment_set_receiving(SpokeAttachment *self, gboolean on)
 void
 spoke_attachment_settle(SpokeAttachment *self, guint64 token, SpokeVerdict verdict)
 {
-    if (spoke_flow_settle_arrival(self->flow, token, verdict) && self->connection != NULL)
-        go_on(self);
+    if (!spoke_flow_settle_arrival(self->flow, token, verdict) || self->connection == NULL)
+        return;
+    if (verdict == SPOKE_VERDICT_RELEASE && is_in_use(self) && is_polled(self))
+        set_due(self, SPOKE_DUE_POLL,
+                MIN(self->due_usec[SPOKE_DUE_POLL], now(self, SPOKE_CLOCK_BOOT) + POLL_AGAIN_USEC));
+    go_on(self);
 }
 
 gboolean

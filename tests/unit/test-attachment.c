@@ -459,6 +459,23 @@ test_poll_waits_for_room(Fixture *fixture, gconstpointer unused)
     g_assert_cmpuint(fixture->transport->n_polls, ==, 2 * N_MAX);
 }
 
+/* A handler has abandoned it: it is at the hub, and known to be. */
+static void
+test_poll_follows_a_release(Fixture *fixture, gconstpointer unused)
+{
+    g_autoptr(SpokeMessage) message = spoke_message_new(NULL, 0, NULL, 0, "x", 1);
+
+    attach_all(fixture);
+    fake_transport_arrived(message, GUINT_TO_POINTER(7));
+
+    spoke_attachment_settle(fixture->members[2].attachment, fixture->members[2].arrival,
+                            SPOKE_VERDICT_RELEASE);
+
+    g_assert_cmpuint(fixture->transport->n_polls, ==, N_MAX);
+    advance(fixture, 5 * SEC);
+    g_assert_cmpuint(fixture->transport->n_polls, ==, N_MAX + 1);
+}
+
 static void
 test_check_now_polls(Fixture *fixture, gconstpointer unused)
 {
@@ -499,6 +516,7 @@ main(int argc, char **argv)
     add("/attachment/poll/4.4-every-25-minutes", test_poll_every_25_minutes);
     add("/attachment/poll/outlives-the-connection", test_poll_outlives_the_connection);
     add("/attachment/poll/waits-for-room", test_poll_waits_for_room);
+    add("/attachment/poll/follows-a-release", test_poll_follows_a_release);
     add("/attachment/poll/check-now", test_check_now_polls);
     return g_test_run();
 }
