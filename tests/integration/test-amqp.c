@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <glib/gstdio.h>
+#include <gnutls/x509.h>
 #include <json-glib/json-glib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -33,6 +34,7 @@ typedef struct {
     guint16 https_port;
     char *control_port;
     char *ca_file;
+    char *certificate_file; /* of the device "cert1", with its key */
 } Hub;
 
 static Hub hub;
@@ -72,6 +74,49 @@ wait_for_ready(const char *ready)
     hub.ca_file = g_strdup(json_object_get_string_member(object, "caFile"));
 }
 
+/* A certificate signed by its own key, as a device makes one. (transfer full): its thumbprint */
+static char *
+make_certificate(void)
+{
+    gnutls_x509_privkey_t key = NULL;
+    gnutls_x509_crt_t certificate = NULL;
+    gnutls_datum_t key_pem = {0}, certificate_pem = {0};
+    guint8 thumbprint[32];
+    size_t size = sizeof thumbprint;
+    time_t now = time(NULL);
+
+    gnutls_x509_privkey_init(&key);
+    gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
+                                 GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
+    gnutls_x509_crt_init(&certificate);
+    gnutls_x509_crt_set_version(certificate, 3);
+    gnutls_x509_crt_set_serial(certificate, "\1", 1);
+    gnutls_x509_crt_set_dn_by_oid(certificate, GNUTLS_OID_X520_COMMON_NAME, 0, "cert1", 5);
+    gnutls_x509_crt_set_activation_time(certificate, now - 60);
+    gnutls_x509_crt_set_expiration_time(certificate, now + 3600);
+    gnutls_x509_crt_set_key(certificate, key);
+    g_assert_cmpint(gnutls_x509_crt_sign2(certificate, certificate, key, GNUTLS_DIG_SHA256, 0), ==,
+                    0);
+    gnutls_x509_crt_export2(certificate, GNUTLS_X509_FMT_PEM, &certificate_pem);
+    gnutls_x509_privkey_export2(key, GNUTLS_X509_FMT_PEM, &key_pem);
+    gnutls_x509_crt_get_fingerprint(certificate, GNUTLS_DIG_SHA256, thumbprint, &size);
+
+    g_autofree char *pem = g_strdup_printf("%s%s", certificate_pem.data, key_pem.data);
+
+    hub.certificate_file = g_build_filename(hub.directory, "cert1.pem", NULL);
+    g_assert_true(g_file_set_contents(hub.certificate_file, pem, -1, NULL));
+    gnutls_free(certificate_pem.data);
+    gnutls_free(key_pem.data);
+    gnutls_x509_crt_deinit(certificate);
+    gnutls_x509_privkey_deinit(key);
+
+    GString *hex = g_string_new(NULL);
+
+    for (guint i = 0; i < size; i++)
+        g_string_append_printf(hex, "%02X", thumbprint[i]);
+    return g_string_free(hex, FALSE);
+}
+
 /* dev1 with a module, dev2, and the gateway's. */
 static void
 write_devices(void)
@@ -96,6 +141,8 @@ start_hub(void)
 
     g_autofree char *ready = g_build_filename(hub.directory, "ready", NULL);
     g_autofree char *devices = g_build_filename(hub.directory, "devices", NULL);
+    g_autofree char *thumbprint = make_certificate();
+    g_autofree char *with_certificate = g_strconcat("cert1;x509=", thumbprint, NULL);
     const char *const argv[] = {g_getenv("SPOKE_EMULATOR"),
                                 "--quiet",
                                 "--state-dir",
@@ -112,6 +159,8 @@ start_hub(void)
                                 "127.0.0.1",
                                 "--listen",
                                 "127.0.0.2",
+                                "--device",
+                                with_certificate,
                                 "--devices",
                                 devices,
                                 "--ready-file",
@@ -143,6 +192,7 @@ stop_hub(void)
     g_free(hub.directory);
     g_free(hub.control_port);
     g_free(hub.ca_file);
+    g_free(hub.certificate_file);
 }
 
 /* "iothub-emulator ctl WORDS", NULL-terminated. (transfer full): what it prints, chomped */
@@ -508,6 +558,105 @@ wait_for_fate(const char *message_id, const char *state)
     }
 }
 
+/* A proxy in this program: it tunnels, if it is told the right password, and counts. */
+
+typedef struct {
+    GSocketService *service;
+    guint16 port;
+    guint n_tunnels;
+    const char *answer; /* in place of a tunnel */
+} Proxy;
+
+static Proxy proxy;
+
+#define PROXY_LOGIN "Proxy-Authorization: Basic YW5uOmbDvHI6ZQ==\r\n" /* ann, für:e */
+
+typedef struct {
+    GSocketConnection *from;
+    GSocketConnection *to;
+} Way;
+
+/* Until @from is through, which @to is told. */
+static gpointer
+carry(gpointer data)
+{
+    const Way *way = data;
+
+    g_output_stream_splice(g_io_stream_get_output_stream(G_IO_STREAM(way->to)),
+                           g_io_stream_get_input_stream(G_IO_STREAM(way->from)),
+                           G_OUTPUT_STREAM_SPLICE_NONE, NULL, NULL);
+    g_socket_shutdown(g_socket_connection_get_socket(way->to), TRUE, TRUE, NULL);
+    g_socket_shutdown(g_socket_connection_get_socket(way->from), TRUE, TRUE, NULL);
+    return NULL;
+}
+
+static void
+say(GSocketConnection *client, const char *answer)
+{
+    g_output_stream_write_all(g_io_stream_get_output_stream(G_IO_STREAM(client)), answer,
+                              strlen(answer), NULL, NULL, NULL);
+}
+
+/* FALSE: it hung up */
+static gboolean
+read_request(GSocketConnection *client, char *request, gsize size)
+{
+    GInputStream *input = g_io_stream_get_input_stream(G_IO_STREAM(client));
+    gsize used = 0;
+
+    for (request[0] = '\0'; strstr(request, "\r\n\r\n") == NULL; request[used] = '\0') {
+        gssize n = g_input_stream_read(input, request + used, size - 1 - used, NULL, NULL);
+
+        if (n <= 0)
+            return FALSE;
+        used += (gsize)n;
+    }
+    return TRUE;
+}
+
+/* On a thread of its own. */
+static gboolean
+on_proxy_client(GThreadedSocketService *service, GSocketConnection *client, GObject *source,
+                gpointer unused)
+{
+    g_autoptr(GSocketClient) socket_client = g_socket_client_new();
+    const char *answer = g_atomic_pointer_get(&proxy.answer);
+    char request[2048];
+    char host[256];
+
+    if (!read_request(client, request, sizeof request))
+        return TRUE;
+    if (answer == NULL && strstr(request, PROXY_LOGIN) == NULL)
+        answer = "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n";
+    if (answer != NULL) {
+        say(client, answer);
+        return TRUE;
+    }
+
+    g_assert_cmpint(sscanf(request, "CONNECT %255s HTTP/1.1\r\n", host), ==, 1);
+    g_socket_client_set_enable_proxy(socket_client, FALSE);
+    g_autoptr(GSocketConnection) target =
+        g_socket_client_connect_to_host(socket_client, host, 0, NULL, NULL);
+    Way up = {client, target};
+    Way down = {target, client};
+
+    g_assert_nonnull(target);
+    say(client, "HTTP/1.1 200 OK\r\nVia: test\r\n\r\n");
+    g_atomic_int_inc(&proxy.n_tunnels);
+    GThread *thread = g_thread_new("down", carry, &down);
+    carry(&up);
+    g_thread_join(thread);
+    return TRUE;
+}
+
+static void
+start_proxy(void)
+{
+    proxy.service = g_threaded_socket_service_new(8);
+    proxy.port = g_socket_listener_add_any_inet_port(G_SOCKET_LISTENER(proxy.service), NULL, NULL);
+    g_signal_connect(proxy.service, "run", G_CALLBACK(on_proxy_client), NULL);
+}
+
 /* Connecting */
 
 static void
@@ -710,6 +859,133 @@ test_lives_by_heartbeats(Fixture *fixture, gconstpointer unused)
 
     g_assert_false(fixture->is_closed);
     go_there_and_back(fixture);
+}
+
+/* Through a proxy */
+
+static void
+set_proxy(Fixture *fixture, SpokeProxy *through, const char *password)
+{
+    *through = (SpokeProxy){.host = "127.0.0.1", .port = proxy.port};
+    if (password != NULL) {
+        through->user = "ann";
+        through->password = spoke_secret_new(password, strlen(password));
+    }
+    fixture->endpoint.proxy = through;
+    proxy.n_tunnels = 0;
+    g_atomic_pointer_set(&proxy.answer, NULL);
+}
+
+static void
+test_proxy_carries_all(Fixture *fixture, gconstpointer unused)
+{
+    SpokeProxy through;
+
+    set_proxy(fixture, &through, "für:e");
+    connect_it(fixture);
+    go_there_and_back(fixture);
+
+    g_assert_cmpuint(proxy.n_tunnels, ==, 1);
+    spoke_secret_unref(through.password);
+}
+
+static void
+test_proxy_wants_password(Fixture *fixture, gconstpointer unused)
+{
+    SpokeProxy through;
+
+    set_proxy(fixture, &through, NULL);
+
+    assert_fails(fixture, SPOKE_CAUSE_PROXY, "407 Proxy Authentication Required");
+}
+
+static void
+test_proxy_cannot(Fixture *fixture, gconstpointer unused)
+{
+    SpokeProxy through;
+
+    set_proxy(fixture, &through, NULL);
+    g_atomic_pointer_set(&proxy.answer, "HTTP/1.0 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n");
+
+    assert_fails(fixture, SPOKE_CAUSE_PROXY, "502 Bad Gateway");
+}
+
+static void
+test_proxy_talks_nonsense(Fixture *fixture, gconstpointer unused)
+{
+    SpokeProxy through;
+
+    set_proxy(fixture, &through, NULL);
+    g_atomic_pointer_set(&proxy.answer, "220 mail ESMTP\r\n\r\n");
+
+    assert_fails(fixture, SPOKE_CAUSE_PROXY, "not HTTP");
+}
+
+static void
+test_proxy_is_away(Fixture *fixture, gconstpointer unused)
+{
+    SpokeProxy through;
+
+    set_proxy(fixture, &through, NULL);
+    through.port = 1;
+
+    assert_fails(fixture, SPOKE_CAUSE_PROXY, "Connection refused");
+}
+
+/* What the machine's environment says is not for us to follow: see main(). */
+static void
+test_proxy_of_environment_is_ignored(Fixture *fixture, gconstpointer unused)
+{
+    connect_it(fixture);
+
+    go_there_and_back(fixture);
+}
+
+/* With a certificate */
+
+static void
+set_certificate(Fixture *fixture)
+{
+    spoke_identity_unref(fixture->self.identity);
+    fixture->self.identity = spoke_identity_new("self", "localhost", "cert1", NULL);
+    fixture->endpoint.certificate_file = hub.certificate_file;
+    fixture->endpoint.key_file = hub.certificate_file;
+}
+
+static void
+test_certificate_logs_in(Fixture *fixture, gconstpointer unused)
+{
+    set_certificate(fixture);
+    connect_to_receive(fixture);
+
+    go_there_and_back(fixture);
+    do_ctl("send", "cert1", "x");
+    wait_until(&fixture->self.n_arrived, 1);
+    module->settle(fixture->transport, fixture->self.token, SPOKE_VERDICT_ACCEPT);
+    go_there_and_back(fixture);
+}
+
+static void
+test_certificate_is_for_one(Fixture *fixture, gconstpointer unused)
+{
+    set_certificate(fixture);
+    connect_it(fixture);
+    Person *other = add_other(fixture, "dev1", NULL);
+
+    attach(fixture, other);
+
+    assert_stays_out(fixture, other, SPOKE_CAUSE_UNSUPPORTED, "one identity only");
+    go_there_and_back(fixture);
+}
+
+static void
+test_certificate_of_another(Fixture *fixture, gconstpointer unused)
+{
+    fixture->endpoint.certificate_file = hub.certificate_file;
+    fixture->endpoint.key_file = hub.certificate_file;
+    open_it(fixture);
+
+    assert_stays_out(fixture, &fixture->self, SPOKE_CAUSE_AUTHENTICATION_FAILED, "");
 }
 
 /* Identities */
@@ -983,10 +1259,13 @@ static void
 test_send_throttled(Fixture *fixture, gconstpointer unused)
 {
     fixture->message = spoke_message_new(NULL, 0, NULL, 0, "x", 1);
-    fixture->n_to_send = 500;
     connect_it(fixture);
     do_ctl("fault", "throttle", "rate=1");
+    fixture->n_to_send = 500; /* may pass as one */
+    send_more(fixture);
+    wait_until(&fixture->n_accepted, 500);
 
+    fixture->n_to_send = 1000;
     send_more(fixture);
     wait_until(&fixture->self.n_detached, 1);
 
@@ -1175,6 +1454,15 @@ static const struct {
     {"lost/when-dropped", test_lost_when_dropped},
     {"lost/when-silent", test_lost_when_silent},
     {"lives/by-heartbeats", test_lives_by_heartbeats},
+    {"proxy/carries-all", test_proxy_carries_all},
+    {"proxy/wants-password", test_proxy_wants_password},
+    {"proxy/cannot", test_proxy_cannot},
+    {"proxy/talks-nonsense", test_proxy_talks_nonsense},
+    {"proxy/is-away", test_proxy_is_away},
+    {"proxy/of-environment-is-ignored", test_proxy_of_environment_is_ignored},
+    {"certificate/logs-in", test_certificate_logs_in},
+    {"certificate/is-for-one", test_certificate_is_for_one},
+    {"certificate/of-another", test_certificate_of_another},
     {"attach/with-wrong-key", test_attach_with_wrong_key},
     {"attach/unknown-device", test_attach_unknown_device},
     {"attach/disabled-device", test_attach_disabled_device},
@@ -1227,12 +1515,18 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    /* A proxy that nobody has: none may be used but what the endpoint says. */
+    g_setenv("http_proxy", "http://127.0.0.1:1", TRUE);
+    g_setenv("https_proxy", "http://127.0.0.1:1", TRUE);
+    g_setenv("all_proxy", "http://127.0.0.1:1", TRUE);
     start_hub();
+    start_proxy();
     add_form("amqp");
     add_form("amqp-ws");
 
     int r = g_test_run();
 
+    g_object_unref(proxy.service);
     stop_hub();
     return r;
 }

@@ -186,7 +186,7 @@ get_cbs(SpokeTransport *self)
     };
 
     if (self->cbs == NULL)
-        self->cbs = spoke_amqp_cbs_new(self->engine, &events, self);
+        self->cbs = spoke_amqp_cbs_new(self->engine, self->endpoint->product, &events, self);
     return self->cbs;
 }
 

@@ -245,7 +245,8 @@ on_delivery(SpokeAmqpLinkOwner *owner, pn_link_t *link, pn_delivery_t *delivery)
 }
 
 SpokeAmqpCbs *
-spoke_amqp_cbs_new(SpokeAmqpEngine *engine, const SpokeAmqpCbsEvents *events, gpointer user_data)
+spoke_amqp_cbs_new(SpokeAmqpEngine *engine, const char *product, const SpokeAmqpCbsEvents *events,
+                   gpointer user_data)
 {
     static const SpokeAmqpLinkHandler handler = {
         .opened = on_opened,
@@ -262,6 +263,7 @@ spoke_amqp_cbs_new(SpokeAmqpEngine *engine, const SpokeAmqpCbsEvents *events, gp
     cbs->scratch = g_byte_array_new();
     cbs->sender = spoke_amqp_engine_add_link(engine, TRUE, &cbs->owner);
     pn_terminus_set_address(pn_link_target(cbs->sender), ADDRESS);
+    spoke_amqp_link_set_product(cbs->sender, product);
     pn_link_open(cbs->sender);
     cbs->receiver = spoke_amqp_engine_add_link(engine, FALSE, &cbs->owner);
     pn_terminus_set_address(pn_link_source(cbs->receiver), ADDRESS);

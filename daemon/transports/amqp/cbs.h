@@ -18,8 +18,9 @@ typedef struct {
     void (*failed)(SpokeCause cause, const char *detail, gpointer user_data);
 } SpokeAmqpCbsEvents;
 
-SpokeAmqpCbs *spoke_amqp_cbs_new(SpokeAmqpEngine *engine, const SpokeAmqpCbsEvents *events,
-                                 gpointer user_data);
+/* @product: of the client, told to the hub */
+SpokeAmqpCbs *spoke_amqp_cbs_new(SpokeAmqpEngine *engine, const char *product,
+                                 const SpokeAmqpCbsEvents *events, gpointer user_data);
 void spoke_amqp_cbs_free(SpokeAmqpCbs *cbs);
 
 /* An earlier request of @who that is not answered is forgotten. */

@@ -7,6 +7,7 @@
 #include "daemon/transports/amqp/sasl.h"
 
 #include <proton/logger.h>
+#include <string.h>
 
 /*
  * One function does it all: pump(). It hands out events, lets the owners of links add to what is
@@ -78,7 +79,7 @@ is_refused(pn_link_t *link)
     pn_terminus_t *terminus =
         pn_link_is_sender(link) ? pn_link_remote_target(link) : pn_link_remote_source(link);
 
-    return pn_terminus_get_type(terminus) == PN_UNSPECIFIED;
+    return pn_terminus_get_address(terminus) == NULL;
 }
 
 static void
@@ -464,6 +465,20 @@ spoke_amqp_engine_add_link(SpokeAmqpEngine *engine, gboolean is_sender, SpokeAmq
     pn_link_set_snd_settle_mode(link, PN_SND_UNSETTLED);
     pn_link_set_rcv_settle_mode(link, PN_RCV_FIRST);
     return link;
+}
+
+/* Source: iot-hub-protocol.md, 3.4. */
+void
+spoke_amqp_link_set_product(pn_link_t *link, const char *product)
+{
+    static const char key[] = "com.microsoft:client-version";
+    pn_data_t *properties = pn_link_properties(link);
+
+    pn_data_put_map(properties);
+    pn_data_enter(properties);
+    pn_data_put_symbol(properties, pn_bytes(sizeof key - 1, key));
+    pn_data_put_string(properties, pn_bytes(strlen(product), product));
+    pn_data_exit(properties);
 }
 
 void

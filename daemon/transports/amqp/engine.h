@@ -56,6 +56,8 @@ void spoke_amqp_engine_close(SpokeAmqpEngine *engine);
 /* A new link with a name of its own, not opened yet. (transfer none) */
 pn_link_t *spoke_amqp_engine_add_link(SpokeAmqpEngine *engine, gboolean is_sender,
                                       SpokeAmqpLinkOwner *owner);
+/* Before it is opened: com.microsoft:client-version. */
+void spoke_amqp_link_set_product(pn_link_t *link, const char *product);
 /* Detaches it and forgets it; its deliveries go. NULL is none. */
 void spoke_amqp_engine_drop_link(SpokeAmqpEngine *engine, pn_link_t *link);
 

@@ -44,7 +44,8 @@ open_sender(SpokeAmqpMember *member)
     };
 
     if (member->sender == NULL)
-        member->sender = spoke_amqp_sender_new(member->line, member->identity, &events, member);
+        member->sender = spoke_amqp_sender_new(member->line, member->identity, member->cbs == NULL,
+                                               &events, member);
 }
 
 SpokeAmqpMember *

@@ -413,19 +413,6 @@ on_delivery(SpokeAmqpLinkOwner *owner, pn_link_t *link, pn_delivery_t *delivery)
 
 /* Public functions */
 
-static void
-set_client_version(pn_link_t *link, const char *product)
-{
-    pn_data_t *properties = pn_link_properties(link);
-    const char key[] = "com.microsoft:client-version";
-
-    pn_data_put_map(properties);
-    pn_data_enter(properties);
-    pn_data_put_symbol(properties, pn_bytes(sizeof key - 1, key));
-    pn_data_put_string(properties, pn_bytes(strlen(product), product));
-    pn_data_exit(properties);
-}
-
 /* (transfer full) */
 static char *
 make_address(const SpokeIdentity *identity)
@@ -437,7 +424,7 @@ make_address(const SpokeIdentity *identity)
 }
 
 SpokeAmqpSender *
-spoke_amqp_sender_new(SpokeAmqpLine *line, SpokeIdentity *identity,
+spoke_amqp_sender_new(SpokeAmqpLine *line, SpokeIdentity *identity, gboolean tells_product,
                       const SpokeAmqpSenderEvents *events, gpointer user_data)
 {
     static const SpokeAmqpLinkHandler handler = {
@@ -458,7 +445,8 @@ spoke_amqp_sender_new(SpokeAmqpLine *line, SpokeIdentity *identity,
     sender->waiting_end = &sender->waiting;
     sender->link = spoke_amqp_engine_add_link(line->engine, TRUE, &sender->owner);
     pn_terminus_set_address(pn_link_target(sender->link), address);
-    set_client_version(sender->link, line->product);
+    if (tells_product)
+        spoke_amqp_link_set_product(sender->link, line->product);
     pn_link_open(sender->link);
     spoke_amqp_engine_wake(line->engine);
     return sender;

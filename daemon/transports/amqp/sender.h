@@ -16,9 +16,11 @@ typedef struct {
     void (*failed)(SpokeCause cause, const char *detail, gpointer user_data);
 } SpokeAmqpSenderEvents;
 
-/* Opens the link. @identity is borrowed and outlives the sender. */
+/* Opens the link. @identity is borrowed and outlives the sender. @tells_product: a kilobyte, so
+ * only where no other link of the connection does */
 SpokeAmqpSender *spoke_amqp_sender_new(SpokeAmqpLine *line, SpokeIdentity *identity,
-                                       const SpokeAmqpSenderEvents *events, gpointer user_data);
+                                       gboolean tells_product, const SpokeAmqpSenderEvents *events,
+                                       gpointer user_data);
 /* What is not settled is unknown. */
 void spoke_amqp_sender_free(SpokeAmqpSender *sender);
 
