@@ -104,7 +104,8 @@ check_alone(const SpokeConnectionOptions *options, guint identities_max, gboolea
     if (options->certificate_file != NULL && !may_be_alone) {
         g_set_error_literal(error, SPOKE_ERROR, SPOKE_ERROR_NOT_SUPPORTED,
                             "A device with a certificate can't share a connection; "
-                            "OwnConnection=yes gives it one of its own");
+                            "OwnConnection=yes, or the option own-connection, gives it one "
+                            "of its own");
         return FALSE;
     }
     return TRUE;

@@ -12,8 +12,9 @@
 #include <unistd.h>
 
 /*
- * The descriptor is made non-blocking and read as it becomes readable: whoever passes a pipe and
- * writes nothing must not stop the daemon. What was read is wiped.
+ * The descriptor is read as it becomes readable: whoever passes a pipe and writes nothing must not
+ * stop the daemon. It is not made non-blocking, for that would be so for the caller, too. What was
+ * read is wiped.
  */
 struct SpokeAddDevice {
     SpokeDeviceConfig *config; /* owned; NULL once it is the devices' */
@@ -95,10 +96,8 @@ take_options(SpokeDeviceConfig *config, const SpokeOptionValue *values, GError *
 static gboolean
 take_descriptor(SpokeAddDevice *self, int fd, GError **error)
 {
-    int flags = fcntl(fd, F_GETFL);
-
     self->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    if (self->fd >= 0 && flags >= 0 && fcntl(self->fd, F_SETFL, flags | O_NONBLOCK) == 0)
+    if (self->fd >= 0)
         return TRUE;
     return invalid(error, SPOKE_ERROR_INVALID_ARGUMENT, "The descriptor can't be used");
 }
@@ -173,6 +172,7 @@ check_certificate(const SpokeDeviceConfig *config, GError **error)
     g_autoptr(SpokeCertificate) certificate =
         spoke_certificate_read(config->certificate_file, config->key_file, error);
 
+    g_prefix_error(error, "The certificate: ");
     return certificate != NULL;
 }
 
@@ -184,6 +184,7 @@ add(SpokeAddDevice *self)
     SpokeDevice *device = NULL;
 
     self->config->connection_string = spoke_connection_string_parse(self->text, &error);
+    g_prefix_error(&error, "The connection string: ");
     if (self->config->connection_string != NULL && check_certificate(self->config, &error))
         device = spoke_devices_add(self->devices, g_steal_pointer(&self->config), &error);
     if (device == NULL) {
