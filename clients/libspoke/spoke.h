@@ -410,8 +410,7 @@ typedef struct {
  * spoke_client_add_device:
  * @name: of the device on this machine, for spoke_client_open(): 1 to 64 of A-Z a-z 0-9 - _ .
  * @credential_fd: where spoked reads the connection string to its end, within five seconds: a pipe,
- *     a socket or a file. It stays the caller's, who may close it at once; spoked makes it
- *     non-blocking, for all that share its file description
+ *     a socket or a file. It stays the caller's, who may close it at once
  * @options: NULL for a device with a key
  *
  * Makes the daemon speak for one more device, until it is removed or the daemon ends; what is
