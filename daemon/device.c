@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/device.h"
 
-#include "daemon/certificate.h"
+#include "daemon/certificate-keeper.h"
 #include "daemon/error.h"
 #include "daemon/events.h"
 
@@ -18,8 +18,8 @@ struct SpokeDevice {
     SpokeAttachment *attachment;     /* borrows the outbox */
     const SpokeSurroundings *around; /* borrowed */
     guint64 queue_bytes_max;
-    gint64 certificate_expiry_usec; /* wall clock; 0: none */
-    char **users;                   /* decimal uids; NULL: all */
+    SpokeCertificateKeeper *certificate;
+    char **users; /* decimal uids; NULL: all */
 
     SpokeDeviceEvents events;
     gpointer user_data;
@@ -42,9 +42,6 @@ typedef struct {
     SpokeDevice *device; /* borrowed, outlives us */
     guint64 token;
 } Arrival;
-
-/* How long before its end a certificate is complained about. */
-#define CERTIFICATE_WARNING_USEC (30 * 24 * 3600 * (gint64)G_USEC_PER_SEC)
 
 static void
 say_changed(SpokeDevice *self)
@@ -229,10 +226,9 @@ port_of(const SpokeConfig *config)
     return config->https_port;
 }
 
-/* Its strings are @config's and @own's, or @certificate's. */
+/* Its strings are @config's, @own's and ours. */
 static SpokeConnectionOptions
-connection_options(SpokeDevice *self, const SpokeConfig *config, const SpokeDeviceConfig *own,
-                   const SpokeCertificate *certificate)
+connection_options(SpokeDevice *self, const SpokeConfig *config, const SpokeDeviceConfig *own)
 {
     const SpokeConnectionString *string = own->connection_string;
     const char *host =
@@ -246,7 +242,7 @@ connection_options(SpokeDevice *self, const SpokeConfig *config, const SpokeDevi
         .ca_file = config->ca_file,
         .certificate_file = own->certificate_file,
         .key_file = own->key_file,
-        .certificate_digest = certificate != NULL ? certificate->digest : NULL,
+        .certificate_digest = spoke_certificate_keeper_get_digest(self->certificate),
         .proxy = spoke_proxy_settings_apply_to(config->proxy, host) ? config->proxy : NULL,
         .keepalive_sec = config->keepalive_sec,
         .connect_timeout_sec = config->connect_timeout_sec,
@@ -286,6 +282,7 @@ spoke_device_new(const SpokeSurroundings *around, const SpokeConfig *config,
     self->identity =
         spoke_identity_new(own->name, string->host_name, string->device_id, string->module_id);
     self->around = around;
+    self->certificate = spoke_certificate_keeper_new(own->name, around->watch);
     self->queue_bytes_max = config->outbox.bytes_max;
     self->users = g_strdupv(own->users);
     if (!open_queues(self, config, error))
@@ -313,6 +310,7 @@ spoke_device_free(SpokeDevice *self)
     answer_flushes(self);
     g_clear_pointer(&self->outbox, spoke_outbox_free);
     g_clear_pointer(&self->identity, spoke_identity_unref);
+    g_clear_pointer(&self->certificate, spoke_certificate_keeper_free);
     g_strfreev(self->users);
     g_free(self->name);
     g_free(self);
@@ -325,30 +323,15 @@ spoke_device_set_events(SpokeDevice *self, const SpokeDeviceEvents *events, gpoi
     self->user_data = user_data;
 }
 
-/* A certificate that can't be read is the transport's to complain about when it connects. */
-static SpokeCertificate *
-read_certificate(SpokeDevice *self, const SpokeDeviceConfig *own)
-{
-    gint64 now_usec = g_get_real_time();
-    g_autoptr(SpokeCertificate) certificate =
-        own->certificate_file != NULL
-            ? spoke_certificate_read(own->certificate_file, own->key_file, NULL)
-            : NULL;
-
-    self->certificate_expiry_usec = certificate != NULL ? certificate->expiry_usec : 0;
-    if (certificate != NULL && certificate->expiry_usec - now_usec < CERTIFICATE_WARNING_USEC)
-        spoke_event_certificate_expires(self->name, own->certificate_file, certificate->expiry_usec,
-                                        now_usec);
-    return g_steal_pointer(&certificate);
-}
-
 gboolean
 spoke_device_join(SpokeDevice *self, const SpokeConfig *config, const SpokeDeviceConfig *own,
                   GError **error)
 {
-    g_autoptr(SpokeCertificate) certificate = read_certificate(self, own);
-    const SpokeConnectionOptions options = connection_options(self, config, own, certificate);
     g_autoptr(GError) why = NULL;
+
+    spoke_certificate_keeper_take(self->certificate, own->certificate_file, own->key_file);
+
+    const SpokeConnectionOptions options = connection_options(self, config, own);
 
     if (spoke_lines_join(self->around->lines, self->attachment, &options,
                          g_str_equal(self->name, SPOKE_DEVICE_SELF), own->owns_connection, &why))
@@ -475,7 +458,7 @@ spoke_device_get_queue_bytes_max(SpokeDevice *self)
 gint64
 spoke_device_get_certificate_expiry(SpokeDevice *self)
 {
-    return self->certificate_expiry_usec;
+    return spoke_certificate_keeper_get_expiry(self->certificate);
 }
 
 gboolean

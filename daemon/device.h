@@ -2,6 +2,7 @@
 #pragma once
 
 #include "daemon/config.h"
+#include "daemon/file-watch.h"
 #include "daemon/lines.h"
 
 /*
@@ -24,6 +25,7 @@ typedef struct {
     SpokeSpool *spool;
     SpokeClockShare *clock;
     SpokeLines *lines;
+    SpokeFileWatch *watch; /* nullable */
     const char *transport_dir;
 } SpokeSurroundings;
 

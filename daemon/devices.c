@@ -23,6 +23,8 @@ struct SpokeDevices {
     GHashTable *keys;          /* owned; keys of identities, borrowed */
     SpokeDevicesEvents events;
     gpointer user_data;
+    void (*certificates_changed)(gpointer); /* nullable */
+    gpointer certificates_data;
     gboolean is_stopping;
     void (*stopped)(gpointer);
     gpointer stopped_data;
@@ -113,6 +115,15 @@ add_configured(SpokeDevices *self, const SpokeDeviceConfig *own, GError **error)
     return TRUE;
 }
 
+static void
+on_certificates_changed(gpointer user_data)
+{
+    SpokeDevices *self = user_data;
+
+    if (self->certificates_changed != NULL && !self->is_stopping)
+        self->certificates_changed(self->certificates_data);
+}
+
 SpokeDevices *
 spoke_devices_new_from(SpokeSpool *spool, const SpokeConfig *config, const char *transport_dir,
                        SpokeClockShare *clock, SpokeLines *lines, GError **error)
@@ -124,6 +135,7 @@ spoke_devices_new_from(SpokeSpool *spool, const SpokeConfig *config, const char 
         .spool = spool,
         .clock = clock,
         .lines = lines,
+        .watch = spoke_file_watch_new(SPOKE_FILE_WATCH_QUIET_MSEC, on_certificates_changed, self),
         .transport_dir = self->transport_dir,
     };
     self->config = config;
@@ -162,6 +174,7 @@ spoke_devices_free(SpokeDevices *self)
     g_hash_table_unref(self->keys);
     g_ptr_array_unref(self->entries);
     spoke_lines_free(self->around.lines);
+    spoke_file_watch_free(self->around.watch);
     spoke_clock_share_unref(self->around.clock);
     g_free(self->transport_dir);
     g_free(self);
@@ -172,6 +185,13 @@ spoke_devices_set_events(SpokeDevices *self, const SpokeDevicesEvents *events, g
 {
     self->events = *events;
     self->user_data = user_data;
+}
+
+void
+spoke_devices_watch_certificates(SpokeDevices *self, void (*changed)(gpointer), gpointer user_data)
+{
+    self->certificates_changed = changed;
+    self->certificates_data = user_data;
 }
 
 void

@@ -32,6 +32,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SpokeDevices, spoke_devices_free)
 /* Who hears of it; once. */
 void spoke_devices_set_events(SpokeDevices *devices, const SpokeDevicesEvents *events,
                               gpointer user_data);
+/* Who hears that the file of a certificate or a key has changed, of any device, a second after it
+ * has; a reload takes it up. */
+void spoke_devices_watch_certificates(SpokeDevices *devices, void (*changed)(gpointer),
+                                      gpointer user_data);
 void spoke_devices_start(SpokeDevices *devices);
 /* Checks all, then takes all up: devices are added, changed and removed as @config says; those that
  * were added while it ran stay. @config: borrowed until the next one. Errors: INVALID_CONFIG, and

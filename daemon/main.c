@@ -310,6 +310,12 @@ on_reload_signal(gpointer user_data)
     return G_SOURCE_CONTINUE;
 }
 
+static void
+on_certificates_changed(gpointer user_data)
+{
+    (void)reload(user_data, NULL); /* likewise */
+}
+
 static const SpokeManagerEvents manager_events = {
     .reload = reload,
     .changed = on_changed,
@@ -398,6 +404,7 @@ run(Daemon *self)
         spoke_device_get_identity(spoke_devices_get_nth(self->devices, 0));
 
     attach_sources(self);
+    spoke_devices_watch_certificates(self->devices, on_certificates_changed, self);
     spoke_devices_start(self->devices);
     spoke_event_started(SPOKE_VERSION, identity->hub, identity->device_id);
     tell_status(self, "READY=1");
@@ -467,7 +474,9 @@ check_config(const Arguments *arguments)
         return EXIT_BAD_CONFIG;
     }
     g_autofree char *files = g_strjoinv(", ", config->files);
-    g_print("The configuration is good (%s)\n", *files != '\0' ? files : "no file");
+    guint n = config->devices->len;
+    g_print("The configuration is good, with %u %s (%s)\n", n, n == 1 ? "device" : "devices",
+            *files != '\0' ? files : "no file");
     return EXIT_SUCCESS;
 }
 
