@@ -1,15 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The load of the benchmarks: 200-byte messages with two properties through org.spoked1, straight
- * on sd-bus so that no library of ours is measured. Prints one line per run:
+ * The load of the benchmarks: 200-byte messages (LOAD_BODY_SIZE) with two properties through
+ * org.spoked1, straight on sd-bus so that no library of ours is measured. One line per run:
  *
- *   send WINDOW MESSAGES     calls of Send, WINDOW at a time; then Flush: messages
- * seconds-until-answered seconds-until-acknowledged batch SIZE MESSAGES      the same with
- * SendBatch, two batches at a time latency RATE MESSAGES    Send with notify at RATE a second; p50
- * p99 max of microseconds from call to answer, then from call to Settled call MESSAGES            a
- * call that does nothing (Peer.Ping): p50 p99 microseconds c2d MESSAGES             prints the
- * CLOCK_MONOTONIC microseconds at which each message came
+ * send WINDOW MESSAGES: calls of Send, WINDOW at a time; then Flush. Prints: messages
+ * seconds-until-answered seconds-until-acknowledged
+ *
+ * batch SIZE MESSAGES: the same with SendBatch, two batches at a time
+ *
+ * fleet DEVICES MESSAGES: Send from each of the devices d1, d2, ... in turn, 256 at a time; then
+ * Flush of each. Prints the same
+ *
+ * latency RATE MESSAGES: Send with notify at RATE a second. Prints p50 p99 max of microseconds from
+ * call to answer; then from call to Settled
+ *
+ * call MESSAGES: a call that does nothing (Peer.Ping). Prints p50 p99 max
+ *
+ * c2d MESSAGES: prints the CLOCK_MONOTONIC microseconds at which each message came
  */
+#include <errno.h>
 #include <glib.h>
 #include <poll.h>
 #include <stdio.h>
@@ -17,19 +26,25 @@
 #include <string.h>
 #include <systemd/sd-bus.h>
 
-#define NAME   "org.spoked1"
-#define PATH   "/org/spoked1/device/self"
-#define DEVICE "org.spoked1.Device"
+#define NAME      "org.spoked1"
+#define PATH      "/org/spoked1/device/self"
+#define DEVICE    "org.spoked1.Device"
+#define BODY_SIZE 200
+
+#define FLEET_WINDOW 256
 
 typedef struct {
     sd_bus *bus;
     guint64 sent, answered, settled, messages;
-    guint batch; /* messages a call */
+    guint batch;    /* messages a call */
+    guint devices;  /* d1, d2, ...; 0: the machine's own */
+    guint flushing; /* calls of Flush that are not answered */
     gint64 *called_usec, *answered_usec, *settled_usec;
     GHashTable *by_id; /* guint64 id → index + 1 */
 } Load;
 
-static char body[200];
+static char body[262144];
+static size_t body_size = BODY_SIZE;
 
 G_GNUC_NORETURN static void
 die(const char *what, int r)
@@ -41,7 +56,7 @@ die(const char *what, int r)
 static void
 append_message(sd_bus_message *m, gboolean notify)
 {
-    int r = sd_bus_message_append_array(m, 'y', body, sizeof body);
+    int r = sd_bus_message_append_array(m, 'y', body, body_size);
 
     if (r >= 0)
         r = sd_bus_message_append(m, "a{ss}", 1, "room", "kitchen");
@@ -74,15 +89,28 @@ on_answered(sd_bus_message *reply, void *user_data, sd_bus_error *ret_error)
     return 0;
 }
 
+/* @index: counts through the devices. (transfer full) */
+static sd_bus_message *
+new_call(Load *load, guint64 index, const char *method)
+{
+    sd_bus_message *m = NULL;
+    char path[64] = PATH;
+
+    if (load->devices > 0)
+        g_snprintf(path, sizeof path, "/org/spoked1/device/d%u",
+                   (guint)(index % load->devices) + 1);
+    int r = sd_bus_message_new_method_call(load->bus, &m, NAME, path, DEVICE, method);
+    if (r < 0)
+        die("call", r);
+    return m;
+}
+
 static void
 call_send(Load *load, gboolean notify)
 {
-    sd_bus_message *m = NULL;
-    int r = sd_bus_message_new_method_call(load->bus, &m, NAME, PATH, DEVICE,
-                                           load->batch > 1 ? "SendBatch" : "Send");
+    sd_bus_message *m = new_call(load, load->sent, load->batch > 1 ? "SendBatch" : "Send");
+    int r;
 
-    if (r < 0)
-        die("call", r);
     if (load->batch > 1) {
         sd_bus_message_open_container(m, 'a', "(aya{ss}a{sv})");
         for (guint i = 0; i < load->batch; i++) {
@@ -118,24 +146,39 @@ process(Load *load, guint64 timeout_usec)
         (void)sd_bus_wait(load->bus, timeout_usec);
 }
 
+static int
+on_flushed(sd_bus_message *reply, void *user_data, sd_bus_error *ret_error)
+{
+    Load *load = user_data;
+    guint64 remaining = 1;
+
+    if (sd_bus_message_is_method_error(reply, NULL))
+        die("Flush", -EIO);
+    sd_bus_message_read(reply, "t", &remaining);
+    if (remaining != 0)
+        die("Flush", -ETIMEDOUT);
+    load->flushing--;
+    return 0;
+}
+
 static void
 flush(Load *load)
 {
-    sd_bus_message *m = NULL;
-    sd_bus_message *reply = NULL;
-    guint64 remaining = 1;
+    for (guint i = 0; i < MAX(load->devices, 1); i++) {
+        sd_bus_message *m = new_call(load, i, "Flush");
+        int r = sd_bus_message_append(m, "t", (guint64)600000);
 
-    if (sd_bus_message_new_method_call(load->bus, &m, NAME, PATH, DEVICE, "Flush") < 0 ||
-        sd_bus_message_append(m, "t", (guint64)600000) < 0)
-        die("Flush", -ENOMEM);
-    int r = sd_bus_call(load->bus, m, 610 * G_USEC_PER_SEC, NULL, &reply);
-    if (r < 0)
-        die("Flush", r);
-    sd_bus_message_read(reply, "t", &remaining);
-    sd_bus_message_unref(reply);
-    sd_bus_message_unref(m);
-    if (remaining != 0)
-        die("Flush", -ETIMEDOUT);
+        if (r >= 0)
+            r = sd_bus_call_async(load->bus, NULL, m, on_flushed, load, 610 * G_USEC_PER_SEC);
+        sd_bus_message_unref(m);
+        if (r < 0)
+            die("Flush", r);
+        load->flushing++;
+        while (load->flushing >= FLEET_WINDOW)
+            process(load, G_USEC_PER_SEC);
+    }
+    while (load->flushing > 0)
+        process(load, G_USEC_PER_SEC);
 }
 
 static void
@@ -261,11 +304,14 @@ main(int argc, char **argv)
     const char *mode = argc > 1 ? argv[1] : "";
 
     if (argc < 3) {
-        fprintf(stderr, "load send WINDOW MESSAGES | batch SIZE MESSAGES | latency RATE MESSAGES | "
-                        "call MESSAGES | c2d MESSAGES\n");
+        fprintf(stderr,
+                "load send WINDOW MESSAGES | batch SIZE MESSAGES | fleet DEVICES MESSAGES | "
+                "latency RATE MESSAGES | call MESSAGES | c2d MESSAGES\n");
         return 2;
     }
     memset(body, 'x', sizeof body);
+    if (g_getenv("LOAD_BODY_SIZE") != NULL)
+        body_size = MIN((size_t)atoi(g_getenv("LOAD_BODY_SIZE")), sizeof body);
     load.messages = g_ascii_strtoull(argv[argc - 1], NULL, 10);
     int r = sd_bus_open_system(&load.bus);
     if (r < 0)
@@ -275,6 +321,9 @@ main(int argc, char **argv)
     } else if (g_str_equal(mode, "batch")) {
         load.batch = atoi(argv[2]);
         run_send(&load, 2 * load.batch, g_getenv("LOAD_NO_FLUSH") == NULL);
+    } else if (g_str_equal(mode, "fleet")) {
+        load.devices = atoi(argv[2]);
+        run_send(&load, FLEET_WINDOW, TRUE);
     } else if (g_str_equal(mode, "latency")) {
         run_latency(&load, atoi(argv[2]));
     } else if (g_str_equal(mode, "call")) {

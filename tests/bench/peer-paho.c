@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The peer of the benchmarks: paho.mqtt.c alone, straight to the hub over TLS, QoS 1, the same
- * 200-byte messages with two properties, a window of so many in flight. Prints one line: messages
- * seconds cpu_usec_per_message
+ * messages with two properties, a window of so many in flight. Prints one line: messages seconds
+ * cpu_usec_per_message
  *
- * peer-paho PORT CA-FILE DEVICE PASSWORD WINDOW MESSAGES
+ * peer-paho URI CA-FILE DEVICE PASSWORD WINDOW MESSAGES BODY-SIZE
+ *
+ * URI: ssl://localhost:PORT or wss://localhost:PORT/$iothub/websocket
  */
 #include <MQTTAsync.h>
 #include <glib.h>
@@ -50,10 +52,9 @@ connect_to_hub(char **argv)
     MQTTAsync client = NULL;
     MQTTAsync_connectOptions options = MQTTAsync_connectOptions_initializer;
     MQTTAsync_SSLOptions tls = MQTTAsync_SSLOptions_initializer;
-    g_autofree char *uri = g_strdup_printf("ssl://localhost:%s", argv[1]);
     g_autofree char *user = g_strdup_printf("localhost/%s/?api-version=2021-04-12", argv[3]);
 
-    MQTTAsync_create(&client, uri, argv[3], MQTTCLIENT_PERSISTENCE_NONE, NULL);
+    MQTTAsync_create(&client, argv[1], argv[3], MQTTCLIENT_PERSISTENCE_NONE, NULL);
     MQTTAsync_setCallbacks(client, NULL, NULL, on_message, NULL);
     tls.trustStore = argv[2];
     tls.verify = 1;
@@ -91,14 +92,12 @@ wait_for_room(int n)
 int
 main(int argc, char **argv)
 {
-    char body[200];
-
-    if (argc != 7) {
-        fprintf(stderr, "peer-paho PORT CA-FILE DEVICE PASSWORD WINDOW MESSAGES\n");
+    if (argc != 8) {
+        fprintf(stderr, "peer-paho URI CA-FILE DEVICE PASSWORD WINDOW MESSAGES BODY-SIZE\n");
         return 2;
     }
-    int in_flight = atoi(argv[5]), messages = atoi(argv[6]);
-    memset(body, 'x', sizeof body);
+    int in_flight = atoi(argv[5]), messages = atoi(argv[6]), size = atoi(argv[7]);
+    g_autofree char *body = g_strnfill((gsize)size, 'x');
     sem_init(&window, 0, in_flight);
     sem_init(&connected, 0, 0);
     MQTTAsync client = connect_to_hub(argv);
@@ -112,7 +111,7 @@ main(int argc, char **argv)
     gint64 began = g_get_monotonic_time();
     for (int i = 0; i < messages; i++) {
         wait_for_room(1);
-        if (MQTTAsync_send(client, topic, sizeof body, body, 1, 0, &response) != MQTTASYNC_SUCCESS)
+        if (MQTTAsync_send(client, topic, size, body, 1, 0, &response) != MQTTASYNC_SUCCESS)
             return 1;
     }
     wait_for_room(in_flight);

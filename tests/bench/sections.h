@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Sections of the benchmarks that have a file of their own. */
+
+/* transports.c: one table for each transport. */
+void section_transports(void);
+/* devices.c: a gateway's many devices on one connection. */
+void section_devices(void);
