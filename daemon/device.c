@@ -399,6 +399,7 @@ void
 spoke_device_stopped(SpokeDevice *self)
 {
     answer_flushes(self);
+    spoke_outbox_lose_volatile(self->outbox);
 }
 
 gboolean

@@ -269,39 +269,47 @@ spoke_outbox_lane_pop_oldest(SpokeOutboxLane *lane)
     return oldest_id == fetched_id ? pop_fetched(lane) : NULL;
 }
 
+typedef gboolean (*LeavesFunc)(const SpokeMessage *message, gint64 now_usec);
+
 static gboolean
 is_expired(const SpokeMessage *message, gint64 now_usec)
 {
     return message != NULL && message->expiry_usec > 0 && message->expiry_usec <= now_usec;
 }
 
-/* Moves the expired ones out. Returns what they counted. */
+static gboolean
+is_volatile(const SpokeMessage *message, gint64 now_usec)
+{
+    return message->durability == SPOKE_DURABILITY_VOLATILE;
+}
+
+/* Moves those out that leave. Returns what they counted. */
 static gsize
-filter_queue(GQueue *queue, gint64 now_usec, GPtrArray *expired)
+filter_queue(GQueue *queue, LeavesFunc leaves, gint64 now_usec, GPtrArray *leavers)
 {
     gsize bytes = 0;
     GList *next = NULL;
 
     for (GList *link = queue->head; link != NULL; link = next) {
         next = link->next;
-        if (!is_expired(link->data, now_usec))
+        if (!leaves(link->data, now_usec))
             continue;
         bytes += spoke_message_cost(link->data);
-        g_ptr_array_add(expired, link->data);
+        g_ptr_array_add(leavers, link->data);
         g_queue_delete_link(queue, link);
     }
     return bytes;
 }
 
 static void
-filter_returned(GArray *returned, gint64 now_usec, GPtrArray *expired)
+filter_returned(GArray *returned, LeavesFunc leaves, gint64 now_usec, GPtrArray *leavers)
 {
     guint n = 0;
 
     for (guint i = 0; i < returned->len; i++) {
         SpokeReturned entry = g_array_index(returned, SpokeReturned, i);
-        if (is_expired(entry.message, now_usec))
-            g_ptr_array_add(expired, entry.message);
+        if (leaves(entry.message, now_usec))
+            g_ptr_array_add(leavers, entry.message);
         else
             g_array_index(returned, SpokeReturned, n++) = entry;
     }
@@ -320,17 +328,27 @@ find_held_expiry(SpokeOutboxLane *lane)
         note_held(lane, link->data);
 }
 
+static void
+filter(SpokeOutboxLane *lane, LeavesFunc leaves, gint64 now_usec, GPtrArray *leavers)
+{
+    filter_returned(lane->returned, leaves, now_usec, leavers);
+    lane->live_bytes -= filter_queue(&lane->live, leaves, now_usec, leavers);
+    lane->fetched_bytes -= filter_queue(&lane->fetched, leaves, now_usec, leavers);
+    note_passed(lane);
+    find_held_expiry(lane);
+}
+
 void
 spoke_outbox_lane_take_expired(SpokeOutboxLane *lane, gint64 now_usec, GPtrArray *ret_expired)
 {
-    if (lane->held_expiry_usec > now_usec)
-        return;
+    if (lane->held_expiry_usec <= now_usec)
+        filter(lane, is_expired, now_usec, ret_expired);
+}
 
-    filter_returned(lane->returned, now_usec, ret_expired);
-    lane->live_bytes -= filter_queue(&lane->live, now_usec, ret_expired);
-    lane->fetched_bytes -= filter_queue(&lane->fetched, now_usec, ret_expired);
-    note_passed(lane);
-    find_held_expiry(lane);
+void
+spoke_outbox_lane_take_volatile(SpokeOutboxLane *lane, GPtrArray *ret_volatile)
+{
+    filter(lane, is_volatile, 0, ret_volatile);
 }
 
 gint64

@@ -76,6 +76,8 @@ SpokeMessage *spoke_outbox_lane_pop(SpokeOutboxLane *lane);
 SpokeMessage *spoke_outbox_lane_pop_oldest(SpokeOutboxLane *lane);
 /* Moves those in memory whose time is up to @ret_expired (element-type SpokeMessage). */
 void spoke_outbox_lane_take_expired(SpokeOutboxLane *lane, gint64 now_usec, GPtrArray *ret_expired);
+/* Moves the volatile ones to @ret_volatile (element-type SpokeMessage). */
+void spoke_outbox_lane_take_volatile(SpokeOutboxLane *lane, GPtrArray *ret_volatile);
 
 /* When the next one expires that does so after @after_usec, or a little before; NEVER. */
 gint64 spoke_outbox_lane_get_next_expiry(SpokeOutboxLane *lane, gint64 after_usec);

@@ -508,6 +508,18 @@ spoke_outbox_settle(SpokeOutbox *outbox, SpokeMessage *message, SpokeOutcome out
 }
 
 void
+spoke_outbox_lose_volatile(SpokeOutbox *outbox)
+{
+    g_autoptr(GPtrArray) lost = g_ptr_array_new();
+
+    for (guint lane = 0; lane < SPOKE_N_LANES; lane++)
+        spoke_outbox_lane_take_volatile(&outbox->lanes[lane], lost);
+    for (guint i = 0; i < lost->len; i++)
+        spoke_outbox_finish(outbox, lost->pdata[i], SPOKE_OUTCOME_DROPPED,
+                            "The daemon stopped before the hub had this volatile message");
+}
+
+void
 spoke_outbox_give_back(SpokeOutbox *outbox, SpokeMessage **messages, guint n)
 {
     for (guint i = 0; i < n; i++) {

@@ -31,7 +31,7 @@ typedef enum {
     SPOKE_OUTCOME_ACCEPTED, /* the hub has it */
     SPOKE_OUTCOME_REJECTED, /* the hub will never take it */
     SPOKE_OUTCOME_EXPIRED,
-    SPOKE_OUTCOME_DROPPED, /* queue full, drop-oldest */
+    SPOKE_OUTCOME_DROPPED, /* queue full, drop-oldest; or volatile and lost */
 } SpokeOutcome;
 
 typedef enum { SPOKE_WHEN_FULL_REJECT, SPOKE_WHEN_FULL_DROP_OLDEST } SpokeWhenFull;
@@ -70,6 +70,10 @@ SpokeOutbox *spoke_outbox_open(SpokeSpool *spool, const char *name,
 /* Pending puts end in SPOKE_ERROR_CANCELLED (they may still be on disk: at least once). */
 void spoke_outbox_free(SpokeOutbox *outbox);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SpokeOutbox, spoke_outbox_free)
+
+/* The daemon stops, nothing is sent any more and nothing is in flight: volatile messages are
+ * settled as dropped, since closing loses them. */
+void spoke_outbox_lose_volatile(SpokeOutbox *outbox);
 
 /* After a reload of the configuration. */
 void spoke_outbox_set_options(SpokeOutbox *outbox, const SpokeOutboxOptions *options);

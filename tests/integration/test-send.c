@@ -444,6 +444,51 @@ test_settled_comes_after_a_restart_too(void)
     g_free(settled.outcome);
 }
 
+/* @fault: what keeps the hub from having it */
+static void
+assert_stop_drops_volatile(Harness *h, const char *fault)
+{
+    Settled settled = {0};
+
+    if (fault != NULL) {
+        g_autoptr(JsonNode) answer = harness_hub(h, "POST", "/faults", fault);
+    }
+    watch_settled(harness_get_bus(h), &settled);
+    g_autoptr(GVariant) reply = harness_call(
+        h, NULL, "SendText", "('x', @a{ss} {}, {'notify': <true>, 'durability': <'volatile'>})");
+    if (fault != NULL)
+        harness_wait_arrived(h, 1);
+    g_assert_cmpint(harness_stop_daemon(h), ==, 0);
+
+    harness_wait(h, "Settled", is_settled, &settled);
+    g_assert_cmpstr(settled.outcome, ==, "dropped");
+    g_free(settled.outcome);
+}
+
+static void
+test_settled_says_what_a_stop_drops(void)
+{
+    g_autoptr(Harness) h = harness_new();
+
+    harness_kill_hub(h, SIGKILL);
+    harness_configure(h, "[Daemon]\nShutdownTimeoutSec=1\n");
+    harness_start_daemon(h);
+
+    assert_stop_drops_volatile(h, NULL);
+}
+
+static void
+test_settled_says_what_a_stop_drops_in_flight(void)
+{
+    g_autoptr(Harness) h = harness_new();
+
+    harness_configure(h, "[Daemon]\nShutdownTimeoutSec=1\n");
+    harness_start_daemon(h);
+    harness_wait_state(h, "connected");
+
+    assert_stop_drops_volatile(h, "{\"kind\": \"stall-acks\"}");
+}
+
 /* More than a sender may leave unread of Settled. Source: dbus/org.spoked1.Device.xml. */
 #define SETTLED_UNREAD_MAX 65536
 
@@ -610,6 +655,9 @@ main(int argc, char **argv)
     g_test_add_func("/send/settled/comes-to-the-sender-alone",
                     test_settled_comes_to_the_sender_alone);
     g_test_add_func("/send/settled/comes-after-a-restart", test_settled_comes_after_a_restart_too);
+    g_test_add_func("/send/settled/says-what-a-stop-drops", test_settled_says_what_a_stop_drops);
+    g_test_add_func("/send/settled/says-what-a-stop-drops-in-flight",
+                    test_settled_says_what_a_stop_drops_in_flight);
     g_test_add_func("/send/settled/stopped-sender-is-not-flooded",
                     test_a_stopped_sender_is_not_flooded);
     g_test_add_func("/send/ttl/expired-is-not-sent", test_an_expired_message_is_not_sent);

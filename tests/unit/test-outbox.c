@@ -552,6 +552,28 @@ test_volatile_is_memory_only(void)
     g_assert_cmpuint(spoke_outbox_get_messages(fixture.outbox), ==, 0);
 }
 
+/* Waiting ones and one that came back; what is on disk stays. */
+static void
+test_volatile_is_dropped_when_lost(void)
+{
+    g_auto(Fixture) fixture;
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    fixture_put_all(&fixture, "a1");
+    (void)fixture_put(&fixture, "B1", SPOKE_DURABILITY_VOLATILE, NULL);
+    (void)fixture_put(&fixture, "c1", SPOKE_DURABILITY_VOLATILE, NULL);
+    fixture_settle_down(&fixture);
+    g_autoptr(GPtrArray) taken = fixture_take(&fixture, 1);
+    spoke_outbox_give_back(fixture.outbox, (SpokeMessage **)taken->pdata, 1);
+
+    spoke_outbox_lose_volatile(fixture.outbox);
+
+    g_assert_cmpuint(fixture.n_settled, ==, 2);
+    g_assert_cmpuint(spoke_outbox_get_messages(fixture.outbox), ==, 1);
+    g_autofree char *names = fixture_send(&fixture, 1);
+    g_assert_cmpstr(names, ==, "a1");
+}
+
 static void
 test_volatile_is_refused_over_live_limit(void)
 {
@@ -815,6 +837,7 @@ main(int argc, char **argv)
     g_test_add_func("/outbox/flushed/settled-while-written-is-removed",
                     test_flushed_settled_while_written_is_removed);
     g_test_add_func("/outbox/volatile/is-memory-only", test_volatile_is_memory_only);
+    g_test_add_func("/outbox/volatile/is-dropped-when-lost", test_volatile_is_dropped_when_lost);
     g_test_add_func("/outbox/volatile/is-refused-over-live-limit",
                     test_volatile_is_refused_over_live_limit);
     g_test_add_func("/outbox/ttl/expires-in-memory-and-on-disk",
