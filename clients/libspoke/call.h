@@ -27,9 +27,10 @@ struct SpokeCall {
         SpokeStatusFunc status;
         SpokeDevicesFunc devices;
     } callback;
-    SpokeSettledFunc settled;        /* NULL: nobody asks */
-    size_t n;                        /* messages in the batch */
-    SpokeSubscription *subscription; /* borrowed; NULL once that is gone */
+    SpokeSettledFunc settled;                           /* NULL: nobody asks */
+    size_t n;                                           /* messages in the batch */
+    uint8_t durabilities[SPOKE_BATCH_MESSAGES_MAX / 4]; /* two bits each: what they asked for */
+    SpokeSubscription *subscription;                    /* borrowed; NULL once that is gone */
     void *user_data;
 };
 

@@ -29,6 +29,8 @@ set_owner(SpokeClient *client, char *owner)
 {
     free(client->owner);
     client->owner = owner;
+    if (owner == NULL)
+        spoke_settlement_end_frail(client);
     spoke_client_renew_subscriptions(client);
     spoke_client_renew_watch(client);
 }
@@ -150,7 +152,8 @@ close_client(SpokeClient *client, const SpokeFailure *failure)
 static bool
 is_idle(const SpokeClient *client)
 {
-    return client->calls == NULL && client->settlements == NULL && client->subscriptions == NULL &&
+    return client->calls == NULL && client->settlements == NULL &&
+           client->frail_settlements == NULL && client->subscriptions == NULL &&
            client->watch == NULL;
 }
 

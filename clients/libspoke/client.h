@@ -30,6 +30,7 @@ struct SpokeClient {
     unsigned n_notify_calls;          /* those whose messages may be settled before the answer */
     unsigned n_subscribe_calls;       /* those whose messages may come before the answer */
     void *settlements;                /* owned; tree of those awaited, see settlement.c */
+    void *frail_settlements;          /* owned; the same of those that end with the daemon */
     SpokeSubscription *subscriptions; /* owned */
     SpokeEarly *early;                /* owned; signals that came before their answer, in order */
 

@@ -84,6 +84,19 @@ append_batch(sd_bus_message *m, const SpokeOutgoing *messages, size_t n, bool no
 }
 
 static void
+note_durabilities(SpokeCall *call, const SpokeOutgoing *messages, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        call->durabilities[i / 4] |= (uint8_t)(messages[i].durability << i % 4 * 2);
+}
+
+static SpokeDurability
+get_durability(const SpokeCall *call, size_t i)
+{
+    return (SpokeDurability)(call->durabilities[i / 4] >> i % 4 * 2 & 3);
+}
+
+static void
 answer_sent(SpokeCall *call, const uint64_t *ids, size_t n)
 {
     if (call->callback.sent != NULL)
@@ -91,7 +104,8 @@ answer_sent(SpokeCall *call, const uint64_t *ids, size_t n)
     if (call->settled == NULL)
         return;
     for (size_t i = 0; i < n; i++)
-        if (spoke_settlement_await(call->client, ids[i], call->settled, call->user_data) < 0)
+        if (spoke_settlement_await(call->client, ids[i], get_durability(call, i), call->settled,
+                                   call->user_data) < 0)
             call->settled(call->client, ids[i], SPOKE_OUTCOME_UNKNOWN, "", call->user_data);
 }
 
@@ -159,10 +173,10 @@ spoke_client_send(SpokeClient *client, const SpokeOutgoing *message, SpokeSentFu
     r = append_message(m, message, settled != NULL);
     if (r < 0)
         return r;
-    return spoke_call_start(
-        client, m, 0,
-        &(SpokeCall){
-            .answer = on_sent, .callback.sent = sent, .settled = settled, .user_data = user_data});
+    SpokeCall call = {
+        .answer = on_sent, .callback.sent = sent, .settled = settled, .user_data = user_data};
+    note_durabilities(&call, message, 1);
+    return spoke_call_start(client, m, 0, &call);
 }
 
 SPOKE_PUBLIC int
@@ -188,12 +202,13 @@ spoke_client_send_batch(SpokeClient *client, const SpokeOutgoing *messages, size
     r = append_batch(m, messages, n, settled != NULL);
     if (r < 0)
         return r;
-    return spoke_call_start(client, m, 0,
-                            &(SpokeCall){.answer = on_batch_sent,
-                                         .callback.sent = sent,
-                                         .n = n,
-                                         .settled = settled,
-                                         .user_data = user_data});
+    SpokeCall call = {.answer = on_batch_sent,
+                      .callback.sent = sent,
+                      .n = n,
+                      .settled = settled,
+                      .user_data = user_data};
+    note_durabilities(&call, messages, n);
+    return spoke_call_start(client, m, 0, &call);
 }
 
 SPOKE_PUBLIC int

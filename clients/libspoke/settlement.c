@@ -7,9 +7,10 @@
 #include <string.h>
 
 /*
- * A binary tree by number: many thousands may be awaited, and the hub settles them in any order.
- * They outlive a restart of the daemon, which keeps its numbers and knows the sender by the
- * connection that is still ours.
+ * Binary trees by number: many thousands may be awaited, and the hub settles them in any order.
+ * Those of messages on disk outlive a restart of the daemon, which keeps its numbers and knows the
+ * sender by the connection that is still ours. Those of messages that the daemon may have had in
+ * memory alone are in a tree of their own, which ends with the daemon: nobody else would end them.
  */
 typedef struct {
     uint64_t id;
@@ -42,15 +43,15 @@ parse_outcome(const char *text)
 }
 
 static Settlement *
-take(SpokeClient *client, uint64_t id)
+take(void **tree, uint64_t id)
 {
     Settlement key = {.id = id};
-    Settlement **node = tfind(&key, &client->settlements, compare);
+    Settlement **node = tfind(&key, tree, compare);
     if (node == NULL)
         return NULL;
 
     Settlement *settlement = *node;
-    tdelete(&key, &client->settlements, compare);
+    tdelete(&key, tree, compare);
     return settlement;
 }
 
@@ -72,7 +73,9 @@ spoke_client_on_settled(SpokeClient *client, sd_bus_message *m)
     if (r < 0)
         return r;
 
-    Settlement *settlement = take(client, id);
+    Settlement *settlement = take(&client->settlements, id);
+    if (settlement == NULL)
+        settlement = take(&client->frail_settlements, id);
     if (settlement != NULL)
         finish(client, settlement, parse_outcome(outcome), detail);
     else if (client->n_notify_calls > 0)
@@ -81,28 +84,45 @@ spoke_client_on_settled(SpokeClient *client, sd_bus_message *m)
 }
 
 int
-spoke_settlement_await(SpokeClient *client, uint64_t id, SpokeSettledFunc settled, void *user_data)
+spoke_settlement_await(SpokeClient *client, uint64_t id, SpokeDurability durability,
+                       SpokeSettledFunc settled, void *user_data)
 {
+    void **tree =
+        durability == SPOKE_DURABILITY_SYNCED ? &client->settlements : &client->frail_settlements;
     Settlement *settlement = malloc(sizeof *settlement);
     if (settlement == NULL)
         return -ENOMEM;
     *settlement = (Settlement){.id = id, .settled = settled, .user_data = user_data};
 
-    Settlement **node = tsearch(settlement, &client->settlements, compare);
+    Settlement **node = tsearch(settlement, tree, compare);
     if (node != NULL && *node == settlement)
         return 0;
     free(settlement);
     return node == NULL ? -ENOMEM : -EEXIST;
 }
 
+static void
+end(SpokeClient *client, void **tree, const char *detail)
+{
+    while (*tree != NULL) {
+        Settlement *root = *(Settlement **)*tree;
+
+        finish(client, take(tree, root->id), SPOKE_OUTCOME_UNKNOWN, detail);
+    }
+}
+
+void
+spoke_settlement_end_frail(SpokeClient *client)
+{
+    end(client, &client->frail_settlements,
+        "The daemon ended, and may not have had the message on disk");
+}
+
 void
 spoke_settlement_end_all(SpokeClient *client)
 {
-    while (client->settlements != NULL) {
-        Settlement *root = *(Settlement **)client->settlements;
-
-        finish(client, take(client, root->id), SPOKE_OUTCOME_UNKNOWN, "");
-    }
+    end(client, &client->frail_settlements, "");
+    end(client, &client->settlements, "");
 }
 
 SPOKE_PUBLIC const char *

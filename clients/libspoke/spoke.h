@@ -78,8 +78,9 @@ typedef void (*SpokeDoneFunc)(SpokeClient *client, const SpokeFailure *failure, 
  * run yet: where it is set up for bus activation, the first call starts it.
  *
  * A restart of the daemon is noticed: calls under way fail with ECONNRESET, later ones reach the
- * new daemon, subscriptions and the watch renew themselves, settlements still come. A bus that goes
- * away is the end of the client: everything fails with ENOTCONN, a new client has to be opened.
+ * new daemon, subscriptions and the watch renew themselves, settlements of synced messages still
+ * come (the others end as unknown). A bus that goes away is the end of the client: everything fails
+ * with ENOTCONN, a new client has to be opened.
  *
  * The errors of SpokeFailure, beside those named at each function: EHOSTUNREACH the daemon does not
  * run and could not be started; ECONNRESET it went away, or did not answer in time: whether it did
@@ -133,8 +134,10 @@ typedef enum {
     SPOKE_OUTCOME_ACCEPTED, /* the hub has it */
     SPOKE_OUTCOME_REJECTED, /* the hub refused it */
     SPOKE_OUTCOME_EXPIRED,  /* its time was up before the hub had it */
-    SPOKE_OUTCOME_DROPPED,  /* it had to make room in a full queue */
-    SPOKE_OUTCOME_UNKNOWN,  /* the bus went away, or the client was freed */
+    SPOKE_OUTCOME_DROPPED,  /* it had to make room in a full queue; a volatile one also: the daemon
+                               stopped before the hub had it */
+    SPOKE_OUTCOME_UNKNOWN,  /* the bus went away, or the client was freed; one that is not SYNCED
+                               also: the daemon went away, and may not have had it on disk */
 } SpokeOutcome;
 
 /* Returns: (transfer none): "accepted", … */

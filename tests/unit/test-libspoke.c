@@ -56,6 +56,7 @@ on_settled(SpokeClient *client, uint64_t id, SpokeOutcome outcome, const char *d
     told->n_settled++;
     told->settled_id = id;
     told->outcome = outcome;
+    g_free(told->detail);
     told->detail = g_strdup(detail);
 }
 
@@ -181,6 +182,54 @@ test_send_settles_after_restart(Fixture *fixture, gconstpointer data)
     fixture_wait_for(told.n_settled > 0);
 
     g_assert_cmpint(told.outcome, ==, SPOKE_OUTCOME_REJECTED);
+}
+
+/* Nobody will ever say what became of those. */
+static void
+test_send_gives_up_what_may_have_been_in_memory_alone(Fixture *fixture, gconstpointer data)
+{
+    const SpokeOutgoing message = {SPOKE_OUTGOING_INIT, .body = "hi", .body_size = 2,
+                                   .durability = GPOINTER_TO_INT(data)};
+    g_auto(Told) told = {0};
+
+    g_assert_cmpint(spoke_client_send(fixture->client, &message, on_sent, on_settled, &told), ==,
+                    0);
+    answer(fixture_take_call(fixture, "Send"), "(uint64 5,)");
+    fixture_wait_for(told.n_sent > 0);
+    g_assert_cmpuint(told.n_settled, ==, 0);
+    fixture_kill_service(fixture);
+    fixture_wait_for(told.n_settled > 0);
+
+    g_assert_cmpuint(told.settled_id, ==, 5);
+    g_assert_cmpint(told.outcome, ==, SPOKE_OUTCOME_UNKNOWN);
+    g_assert_true(g_str_has_prefix(told.detail, "The daemon ended"));
+}
+
+static void
+test_batch_gives_up_each_by_its_durability(Fixture *fixture, gconstpointer data)
+{
+    SpokeOutgoing messages[9] = {0};
+    g_auto(Told) told = {0};
+
+    for (guint i = 0; i < G_N_ELEMENTS(messages); i++)
+        messages[i] = hello;
+    messages[5].durability = SPOKE_DURABILITY_FLUSHED;
+    messages[6].durability = SPOKE_DURABILITY_VOLATILE;
+    g_assert_cmpint(spoke_client_send_batch(fixture->client, messages, G_N_ELEMENTS(messages),
+                                            on_sent, on_settled, &told),
+                    ==, 0);
+    answer(fixture_take_call(fixture, "SendBatch"), "(@at [1, 2, 3, 4, 5, 6, 7, 8, 9],)");
+    fixture_wait_for(told.n_sent > 0);
+    fixture_kill_service(fixture);
+    fixture_start_service(fixture);
+    fixture_settle_down(fixture);
+
+    g_assert_cmpuint(told.n_settled, ==, 2);
+    g_assert_cmpint(told.outcome, ==, SPOKE_OUTCOME_UNKNOWN);
+    g_assert_true(told.settled_id == 6 || told.settled_id == 7);
+    g_clear_handle_id(&fixture->client_source, g_source_remove);
+    g_clear_pointer(&fixture->client, spoke_client_free);
+    g_assert_cmpuint(told.n_settled, ==, G_N_ELEMENTS(messages));
 }
 
 static void
@@ -468,6 +517,13 @@ main(int argc, char **argv)
     ADD("send/asks-to-be-told", test_send_asks_to_be_told);
     ADD("send/keeps-settlement-that-comes-first", test_send_keeps_settlement_that_comes_first);
     ADD("send/settles-after-restart", test_send_settles_after_restart);
+    g_test_add("/libspoke/send/gives-up-volatile-with-the-daemon", Fixture,
+               GINT_TO_POINTER(SPOKE_DURABILITY_VOLATILE), fixture_set_up,
+               test_send_gives_up_what_may_have_been_in_memory_alone, fixture_tear_down);
+    g_test_add("/libspoke/send/gives-up-flushed-with-the-daemon", Fixture,
+               GINT_TO_POINTER(SPOKE_DURABILITY_FLUSHED), fixture_set_up,
+               test_send_gives_up_what_may_have_been_in_memory_alone, fixture_tear_down);
+    ADD("batch/gives-up-each-by-its-durability", test_batch_gives_up_each_by_its_durability);
     ADD("send/ignores-signals-of-others", test_send_ignores_signals_of_others);
     ADD("send/reports-error", test_send_reports_error);
     ADD("send/reports-death-of-daemon", test_send_reports_death_of_daemon);
