@@ -487,6 +487,10 @@ main(int argc, char **argv)
     g_autoptr(GError) error = NULL;
     int status = EXIT_SUCCESS;
 
+    /* First of all, while there is one thread. Where NetworkManager runs, GIO's own choice asks it
+     * with calls that block, over a bus connection of its own that ends the process with the bus;
+     * netlink tells all we ask for. */
+    (void)g_setenv("GIO_USE_NETWORK_MONITOR", "netlink", TRUE);
     protect_memory();
     /* For what is printed; the log and errors on the bus stay in one language. */
     setlocale(LC_CTYPE, "");

@@ -167,6 +167,8 @@ start_bus(Harness *h)
         "<allow send_requested_reply=\"true\" send_type=\"error\"/>\n"
         "<allow receive_type=\"method_call\"/><allow receive_type=\"method_return\"/>\n"
         "<allow receive_type=\"error\"/><allow receive_type=\"signal\"/>\n"
+        "<allow own=\"org.freedesktop.NetworkManager\"/>\n"
+        "<allow send_destination=\"org.freedesktop.NetworkManager\"/>\n"
         "<allow send_destination=\"org.freedesktop.DBus\"/></policy>\n"
         "<limit name=\"max_replies_per_connection\">1024</limit>\n"
         "<include>%s</include></busconfig>\n",

@@ -320,6 +320,79 @@ test_cut_and_stalled_connections_lose_nothing(void)
     assert_numbered(ids, "c", 4 * BATCH);
 }
 
+/* How many connections to the bus the daemon has. */
+static guint
+count_daemon_names(Harness *h)
+{
+    GDBusConnection *bus = harness_get_bus(h);
+    g_autoptr(GError) error = NULL;
+    guint n = 0;
+    g_autoptr(GVariant) reply = g_dbus_connection_call_sync(
+        bus, "org.freedesktop.DBus", "/", "org.freedesktop.DBus", "ListNames", NULL,
+        G_VARIANT_TYPE("(as)"), G_DBUS_CALL_FLAGS_NONE, -1, NULL, &error);
+    g_assert_no_error(error);
+    g_autofree const char **names = NULL;
+
+    g_variant_get(reply, "(^a&s)", &names);
+    for (guint i = 0; names[i] != NULL; i++) {
+        guint32 pid = 0;
+        g_autoptr(GVariant) answer = g_dbus_connection_call_sync(
+            bus, "org.freedesktop.DBus", "/", "org.freedesktop.DBus", "GetConnectionUnixProcessID",
+            g_variant_new("(s)", names[i]), NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL);
+        if (answer == NULL) /* it has just left */
+            continue;
+        g_variant_get(answer, "(u)", &pid);
+        n += names[i][0] == ':' && pid == (guint32)harness_get_daemon_pid(h);
+    }
+    return n;
+}
+
+static GVariant *
+get_networkmanager_property(GDBusConnection *bus, const char *sender, const char *path,
+                            const char *interface, const char *property, GError **error,
+                            gpointer user_data)
+{
+    return g_variant_new_uint32(4); /* full connectivity */
+}
+
+/* As much of it as GIO looks at. (transfer full): its connection */
+static GDBusConnection *
+start_networkmanager(Harness *h)
+{
+    static const char xml[] = "<node><interface name='org.freedesktop.NetworkManager'>"
+                              "<property name='Connectivity' type='u' access='read'/>"
+                              "</interface></node>";
+    static const GDBusInterfaceVTable vtable = {.get_property = get_networkmanager_property};
+    GDBusConnection *bus = harness_connect(h);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GDBusNodeInfo) info = g_dbus_node_info_new_for_xml(xml, &error);
+
+    g_assert_no_error(error);
+    g_assert_cmpuint(g_dbus_connection_register_object(bus, "/org/freedesktop/NetworkManager",
+                                                       info->interfaces[0], &vtable, NULL, NULL,
+                                                       &error),
+                     !=, 0);
+    g_autoptr(GVariant) reply = g_dbus_connection_call_sync(
+        bus, "org.freedesktop.DBus", "/", "org.freedesktop.DBus", "RequestName",
+        g_variant_new("(su)", "org.freedesktop.NetworkManager", 4), NULL, G_DBUS_CALL_FLAGS_NONE,
+        -1, NULL, &error);
+    g_assert_no_error(error);
+    return bus;
+}
+
+/* GIO would open one more, ask over it while all else waits, and end us with it. */
+static void
+test_networkmanager_is_not_asked(void)
+{
+    g_autoptr(Harness) h = harness_new();
+    g_autoptr(GDBusConnection) manager = start_networkmanager(h);
+
+    harness_start_daemon(h);
+    harness_wait_state(h, "connected");
+
+    g_assert_cmpuint(count_daemon_names(h), ==, 1);
+}
+
 static void
 test_a_second_daemon_is_refused(void)
 {
@@ -366,6 +439,7 @@ main(int argc, char **argv)
     g_test_add_func("/lifecycle/cause/evicted", test_a_client_with_our_identity_is_noticed);
     g_test_add_func("/lifecycle/faults/cut-loses-nothing",
                     test_cut_and_stalled_connections_lose_nothing);
+    g_test_add_func("/lifecycle/networkmanager/is-not-asked", test_networkmanager_is_not_asked);
     g_test_add_func("/lifecycle/second-daemon/is-refused", test_a_second_daemon_is_refused);
     return g_test_run();
 }
