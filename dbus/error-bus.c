@@ -82,3 +82,14 @@ spoke_error_set_malformed(GError **error)
                         "The message is malformed");
     return FALSE;
 }
+
+gboolean
+spoke_error_set_bad_text(GError **error, const char *what)
+{
+    g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_INVALID_ARGUMENT,
+                "%s can't be read as text: it holds a Unicode noncharacter (U+FFFE, U+FFFF, U+FDD0 "
+                "to U+FDEF and their like), which sd-bus refuses, or it is not UTF-8, or the "
+                "message is malformed",
+                what);
+    return FALSE;
+}

@@ -23,3 +23,6 @@ char *spoke_error_quote(const char *text);
 /* Sets what every reader of arguments says of a message whose bytes contradict its own
  * description: INVALID_ARGUMENT. Returns: FALSE */
 gboolean spoke_error_set_malformed(GError **error);
+/* The same for text, which sd-bus gives for unreadable for more reasons. @what: begins a sentence
+ */
+gboolean spoke_error_set_bad_text(GError **error, const char *what);

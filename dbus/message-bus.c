@@ -95,7 +95,8 @@ read_body(sd_bus_message *m, SpokeBodyType type, const void **ret_body, size_t *
         r = sd_bus_message_read_array(m, 'y', ret_body, ret_size);
     }
     if (r < 0)
-        return spoke_error_set_malformed(error);
+        return type == SPOKE_BODY_TEXT ? spoke_error_set_bad_text(error, "Body")
+                                       : spoke_error_set_malformed(error);
     if (*ret_size > SPOKE_MESSAGE_BYTES_MAX) {
         g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_TOO_LARGE,
                     "Body of %zu bytes is over the limit of %u", *ret_size,

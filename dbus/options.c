@@ -38,6 +38,14 @@ set_invalid(GError **error, const SpokeOption *option, const char *format, ...)
     return FALSE;
 }
 
+static gboolean
+set_bad_text(GError **error, const SpokeOption *option)
+{
+    g_autofree char *what = g_strconcat("Option ", option->name, NULL);
+
+    return spoke_error_set_bad_text(error, what);
+}
+
 static Integer
 integer_from(gint64 number)
 {
@@ -110,7 +118,7 @@ static gboolean
 read_text(sd_bus_message *m, const SpokeOption *option, SpokeOptionValue *value, GError **error)
 {
     if (sd_bus_message_read_basic(m, 's', &value->text) < 0)
-        return spoke_error_set_malformed(error);
+        return set_bad_text(error, option);
 
     size_t size = strlen(value->text);
     if (size < option->min || size > option->max)
@@ -124,7 +132,7 @@ static gboolean
 read_choice(sd_bus_message *m, const SpokeOption *option, SpokeOptionValue *value, GError **error)
 {
     if (sd_bus_message_read_basic(m, 's', &value->text) < 0)
-        return spoke_error_set_malformed(error);
+        return set_bad_text(error, option);
 
     for (guint i = 0; option->choices[i] != NULL; i++) {
         if (g_str_equal(value->text, option->choices[i])) {
@@ -234,7 +242,7 @@ read_entry(sd_bus_message *m, const SpokeOption *options, guint n, SpokeOptionVa
     const char *name = NULL;
 
     if (sd_bus_message_read_basic(m, 's', &name) < 0)
-        return spoke_error_set_malformed(error);
+        return spoke_error_set_bad_text(error, "Name of an option");
     for (guint i = 0; i < n; i++) {
         if (g_str_equal(name, options[i].name))
             return read_variant(m, &options[i], &values[i], error);

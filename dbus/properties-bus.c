@@ -49,16 +49,19 @@ name_set_add(NameSet *set, const char *name)
     return g_hash_table_add(set->many, (gpointer)name);
 }
 
-static int
-read_pair(sd_bus_message *m, const char **ret_name, const char **ret_value)
+static gboolean
+read_pair(sd_bus_message *m, const char **ret_name, const char **ret_value, GError **error)
 {
-    int r = sd_bus_message_read_basic(m, 's', ret_name);
-    if (r < 0)
-        return r;
-    r = sd_bus_message_read_basic(m, 's', ret_value);
-    if (r < 0)
-        return r;
-    return sd_bus_message_exit_container(m);
+    if (sd_bus_message_read_basic(m, 's', ret_name) < 0)
+        return spoke_error_set_bad_text(error, "Name of a property");
+    if (sd_bus_message_read_basic(m, 's', ret_value) < 0) {
+        g_autofree char *quote = spoke_error_quote(*ret_name);
+        g_autofree char *what = g_strdup_printf("Value of property \"%s\"", quote);
+        return spoke_error_set_bad_text(error, what);
+    }
+    if (sd_bus_message_exit_container(m) < 0)
+        return spoke_error_set_malformed(error);
+    return TRUE;
 }
 
 gboolean
@@ -74,8 +77,8 @@ spoke_properties_read(sd_bus_message *m, GByteArray *list, guint count_max, size
     if (sd_bus_message_enter_container(m, 'a', "{ss}") < 0)
         return spoke_error_set_malformed(error);
     for (guint n = 1; (r = sd_bus_message_enter_container(m, 'e', "ss")) > 0; n++) {
-        if (read_pair(m, &name, &value) < 0)
-            return spoke_error_set_malformed(error);
+        if (!read_pair(m, &name, &value, error))
+            return FALSE;
         bytes += strlen(name) + strlen(value);
         if (n > count_max) {
             g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_INVALID_PROPERTY,

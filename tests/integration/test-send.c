@@ -324,6 +324,37 @@ test_thousands_of_properties_are_refused(void)
     g_assert_cmpuint(harness_counter(h, "QueuedMessages"), ==, 0);
 }
 
+/* GDBus sends them, sd-bus does not take them. */
+static void
+test_noncharacters_are_named(void)
+{
+    static const struct {
+        const char *parameters, *part;
+    } cases[] = {
+        {"('a\xef\xbf\xbe', @a{ss} {}, @a{sv} {})", "Body can't be read"},
+        {"('a', {'k\xef\xbf\xbf': 'v'}, @a{sv} {})", "Name of a property can't be read"},
+        {"('a', {'k': '\xef\xb7\x90'}, @a{sv} {})", "Value of property \"k\" can't be read"},
+        {"('a', @a{ss} {}, {'user-id': <'\xef\xbf\xbe'>})", "Option user-id can't be read"},
+        {"('a', @a{ss} {}, {'\xef\xbf\xbe': <'x'>})", "Name of an option can't be read"},
+    };
+    g_autoptr(Harness) h = harness_new();
+
+    harness_start_daemon(h);
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GVariant) reply = g_dbus_connection_call_sync(
+            harness_get_bus(h), HARNESS_BUS_NAME, HARNESS_SELF, "org.spoked1.Device", "SendText",
+            g_variant_new_parsed(cases[i].parameters), NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL,
+            &error);
+        g_assert_null(reply);
+        g_autofree char *name = g_dbus_error_get_remote_error(error);
+        g_assert_cmpstr(name, ==, "org.spoked1.Error.InvalidArgument");
+        g_assert_nonnull(strstr(error->message, cases[i].part));
+        g_assert_nonnull(strstr(error->message, "noncharacter"));
+    }
+    g_assert_cmpuint(harness_counter(h, "QueuedMessages"), ==, 0);
+}
+
 static void
 test_wrong_signature_is_refused(void)
 {
@@ -649,6 +680,7 @@ main(int argc, char **argv)
     g_test_add_func("/send/bad-input/is-refused", test_bad_input_is_refused);
     g_test_add_func("/send/bad-input/thousands-of-properties",
                     test_thousands_of_properties_are_refused);
+    g_test_add_func("/send/bad-input/noncharacters-are-named", test_noncharacters_are_named);
     g_test_add_func("/send/bad-input/wrong-signature", test_wrong_signature_is_refused);
     g_test_add_func("/send/bad-input/unknown-device", test_unknown_device_is_refused);
     g_test_add_func("/send/full/refuses-and-recovers", test_full_queue_refuses_and_recovers);

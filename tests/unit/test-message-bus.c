@@ -788,6 +788,8 @@ main(int argc, char **argv)
     /* Text of one byte that is not UTF-8; text longer than the message; dictionary likewise. */
     ADD("/message-bus/read/refuses-invalid-utf8", test_read_refuses_malformed_bytes,
         "\1\0\0\0\377\0\0\0\0\0\0\0");
+    ADD("/message-bus/read/refuses-noncharacters", test_read_refuses_malformed_bytes,
+        "\3\0\0\0\357\277\276\0\0\0\0\0");
     ADD("/message-bus/read/refuses-text-without-end", test_read_refuses_malformed_bytes,
         "\377\0\0\0a\0\0\0\0\0\0\0");
     ADD("/message-bus/read/refuses-dictionary-without-end", test_read_refuses_malformed_bytes,
