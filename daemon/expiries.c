@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/expiries.h"
 
+#define ROOM_FIRST 4
+
 void
 spoke_expiries_init(SpokeExpiries *expiries)
 {
-    expiries->n_blocks = 0;
-    expiries->block_ids = SPOKE_EXPIRY_BLOCK_IDS;
+    *expiries = (SpokeExpiries){.block_ids = SPOKE_EXPIRY_BLOCK_IDS};
+}
+
+void
+spoke_expiries_clear(SpokeExpiries *expiries)
+{
+    g_free(expiries->blocks);
+    spoke_expiries_init(expiries);
 }
 
 /* Two blocks become one, until there are few enough. */
@@ -49,6 +57,19 @@ remove_block(SpokeExpiries *expiries, guint index)
 }
 
 static void
+insert(SpokeExpiries *expiries, guint index, SpokeExpiryBlock block)
+{
+    if (expiries->n_blocks == expiries->room) {
+        expiries->room = CLAMP(expiries->room * 2, ROOM_FIRST, SPOKE_EXPIRY_BLOCKS_MAX + 1);
+        expiries->blocks = g_renew(SpokeExpiryBlock, expiries->blocks, expiries->room);
+    }
+    for (guint i = expiries->n_blocks; i > index; i--)
+        expiries->blocks[i] = expiries->blocks[i - 1];
+    expiries->blocks[index] = block;
+    expiries->n_blocks++;
+}
+
+static void
 lower(SpokeExpiries *expiries, guint64 id, gint64 first_usec)
 {
     guint64 number = id / expiries->block_ids;
@@ -58,10 +79,7 @@ lower(SpokeExpiries *expiries, guint64 id, gint64 first_usec)
         expiries->blocks[index].first_usec = MIN(expiries->blocks[index].first_usec, first_usec);
         return;
     }
-    for (guint i = expiries->n_blocks; i > index; i--)
-        expiries->blocks[i] = expiries->blocks[i - 1];
-    expiries->blocks[index] = (SpokeExpiryBlock){number, first_usec};
-    expiries->n_blocks++;
+    insert(expiries, index, (SpokeExpiryBlock){number, first_usec});
     coarsen(expiries);
 }
 
@@ -76,13 +94,13 @@ spoke_expiries_add(SpokeExpiries *expiries, guint64 id, gint64 expiry_usec)
 void
 spoke_expiries_set_unknown(SpokeExpiries *expiries, guint64 first_id, guint64 last_id)
 {
-    spoke_expiries_init(expiries);
+    spoke_expiries_clear(expiries);
     while (last_id / expiries->block_ids - first_id / expiries->block_ids >=
            SPOKE_EXPIRY_BLOCKS_MAX / 2)
         expiries->block_ids *= 2;
     for (guint64 number = first_id / expiries->block_ids; number <= last_id / expiries->block_ids;
          number++)
-        expiries->blocks[expiries->n_blocks++] = (SpokeExpiryBlock){number, 0};
+        insert(expiries, expiries->n_blocks, (SpokeExpiryBlock){number, 0});
 }
 
 void

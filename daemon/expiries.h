@@ -21,12 +21,15 @@ typedef struct {
 } SpokeExpiryBlock;
 
 typedef struct {
-    SpokeExpiryBlock blocks[SPOKE_EXPIRY_BLOCKS_MAX + 1]; /* numbers rise */
+    SpokeExpiryBlock *blocks; /* owned; numbers rise */
     guint n_blocks;
+    guint room; /* at most SPOKE_EXPIRY_BLOCKS_MAX + 1 */
     guint64 block_ids;
 } SpokeExpiries;
 
 void spoke_expiries_init(SpokeExpiries *expiries);
+void spoke_expiries_clear(SpokeExpiries *expiries); /* forgets all; it may be used again */
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(SpokeExpiries, spoke_expiries_clear)
 
 /* @id: above all that were added. @expiry_usec: SPOKE_EXPIRY_NEVER or 0: never */
 void spoke_expiries_add(SpokeExpiries *expiries, guint64 id, gint64 expiry_usec);

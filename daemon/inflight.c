@@ -8,7 +8,7 @@
  */
 struct SpokeInflight {
     SpokeMessage **ring; /* owned, and so are the messages in it */
-    guint size;          /* a power of two */
+    guint size;          /* a power of two; 0 before the first */
     guint head;
     guint sent;
     guint tail;
@@ -16,7 +16,7 @@ struct SpokeInflight {
     size_t sent_bytes;
 };
 
-#define SIZE_FIRST 64
+#define SIZE_FIRST 8
 
 static SpokeMessage **
 slot(SpokeInflight *inflight, guint mark)
@@ -27,23 +27,20 @@ slot(SpokeInflight *inflight, guint mark)
 static void
 grow(SpokeInflight *inflight)
 {
-    SpokeMessage **ring = g_new0(SpokeMessage *, inflight->size * 2);
+    guint size = MAX(inflight->size * 2, SIZE_FIRST);
+    SpokeMessage **ring = g_new0(SpokeMessage *, size);
 
     for (guint mark = inflight->head; mark != inflight->tail; mark++)
-        ring[mark & (inflight->size * 2 - 1)] = *slot(inflight, mark);
+        ring[mark & (size - 1)] = *slot(inflight, mark);
     g_free(inflight->ring);
     inflight->ring = ring;
-    inflight->size *= 2;
+    inflight->size = size;
 }
 
 SpokeInflight *
 spoke_inflight_new(void)
 {
-    SpokeInflight *inflight = g_new0(SpokeInflight, 1);
-
-    inflight->size = SIZE_FIRST;
-    inflight->ring = g_new0(SpokeMessage *, SIZE_FIRST);
-    return inflight;
+    return g_new0(SpokeInflight, 1);
 }
 
 void

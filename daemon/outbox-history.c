@@ -24,7 +24,7 @@ typedef struct {
         SpokeTally tally;
         guint64 first_id;
         guint64 last_id;
-        guint64 *marks; /* owned; NULL when the lane is empty */
+        SpokeFlowMarks marks;
     } lanes[SPOKE_N_LANES];
 } Opening;
 
@@ -32,7 +32,7 @@ static void
 opening_clear(Opening *opening)
 {
     for (guint lane = 0; lane < SPOKE_N_LANES; lane++)
-        g_clear_pointer(&opening->lanes[lane].marks, g_free);
+        spoke_flow_marks_clear(&opening->lanes[lane].marks);
 }
 
 static gboolean
@@ -56,9 +56,8 @@ opening_run(SpokeSpoolOp *op, SpokeStore *store, GError **error)
         opening->lanes[lane].last_id = last_id;
         if (last_id == 0)
             continue;
-        opening->lanes[lane].marks = g_new0(guint64, SPOKE_FLOW_MARKS);
         if (!spoke_store_read_flows(store, identity->key, lane, first_id,
-                                    opening->lanes[lane].marks, error))
+                                    &opening->lanes[lane].marks, error))
             return FALSE;
     }
     return TRUE;
@@ -79,10 +78,9 @@ spoke_outbox_load(SpokeOutbox *outbox, const char *name, GError **error)
     outbox->generation = opening.generation;
     for (SpokeLane lane = 0; lane < SPOKE_N_LANES; lane++) {
         outbox->tallies[lane] = opening.lanes[lane].tally;
-        if (opening.lanes[lane].marks != NULL)
+        if (opening.lanes[lane].last_id > 0)
             spoke_outbox_lane_load(&outbox->lanes[lane], opening.lanes[lane].first_id,
-                                   opening.lanes[lane].last_id,
-                                   g_steal_pointer(&opening.lanes[lane].marks));
+                                   opening.lanes[lane].last_id, &opening.lanes[lane].marks);
     }
     return TRUE;
 }

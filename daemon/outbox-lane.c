@@ -34,16 +34,18 @@ spoke_outbox_lane_clear(SpokeOutboxLane *lane)
     g_clear_pointer(&lane->returned, g_array_unref);
     free_messages(&lane->live);
     free_messages(&lane->fetched);
-    g_clear_pointer(&lane->marks, g_free);
+    spoke_flow_marks_clear(&lane->marks);
+    spoke_expiries_clear(&lane->expiries);
 }
 
 void
-spoke_outbox_lane_load(SpokeOutboxLane *lane, guint64 first_id, guint64 last_id, guint64 *marks)
+spoke_outbox_lane_load(SpokeOutboxLane *lane, guint64 first_id, guint64 last_id,
+                       SpokeFlowMarks *marks)
 {
-    for (guint i = 0; i < SPOKE_FLOW_MARKS; i++)
-        marks[i] = MIN(marks[i], last_id);
-    g_free(lane->marks);
-    lane->marks = marks;
+    spoke_flow_marks_clear(&lane->marks);
+    lane->marks = *marks;
+    *marks = (SpokeFlowMarks){NULL};
+    spoke_flow_marks_limit(&lane->marks, last_id);
     lane->read_id = first_id > 0 ? first_id - 1 : 0;
     lane->passed_id = lane->read_id;
     lane->history_id = last_id;
@@ -61,7 +63,7 @@ gboolean
 spoke_outbox_lane_is_behind(const SpokeOutboxLane *lane, guint64 flow)
 {
     return spoke_outbox_lane_has_history(lane) &&
-           lane->marks[spoke_flow_mark(flow)] > lane->passed_id;
+           spoke_flow_marks_get(&lane->marks, spoke_flow_mark(flow)) > lane->passed_id;
 }
 
 static void
@@ -82,17 +84,15 @@ spoke_outbox_lane_push_live(SpokeOutboxLane *lane, SpokeMessage *message)
 void
 spoke_outbox_lane_push_history(SpokeOutboxLane *lane, const SpokeMessage *message)
 {
-    if (lane->marks == NULL)
-        lane->marks = g_new0(guint64, SPOKE_FLOW_MARKS);
     if (!spoke_outbox_lane_has_history(lane)) {
         /* All before it is in memory, or gone. */
         lane->read_id = message->id - 1;
         lane->passed_id = lane->read_id;
-        spoke_expiries_init(&lane->expiries);
+        spoke_expiries_clear(&lane->expiries);
     }
     lane->history_id = message->id;
     spoke_expiries_add(&lane->expiries, message->id, message->expiry_usec);
-    lane->marks[spoke_flow_mark(message->flow)] = message->id;
+    spoke_flow_marks_set(&lane->marks, spoke_flow_mark(message->flow), message->id);
 }
 
 void
@@ -143,7 +143,7 @@ forget_read(SpokeOutboxLane *lane)
     if (lane->history_id > lane->read_id)
         spoke_expiries_forget(&lane->expiries, lane->read_id);
     else
-        spoke_expiries_init(&lane->expiries);
+        spoke_expiries_clear(&lane->expiries);
 }
 
 void
@@ -159,8 +159,6 @@ spoke_outbox_lane_set_read(SpokeOutboxLane *lane, guint64 id)
 void
 spoke_outbox_lane_rewind(SpokeOutboxLane *lane, guint64 last_id)
 {
-    if (lane->marks == NULL)
-        lane->marks = g_new0(guint64, SPOKE_FLOW_MARKS);
     lane->read_id = 0;
     lane->history_id = MAX(lane->history_id, last_id);
     lane->is_stale = lane->is_busy;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "daemon/expiries.h"
+#include "daemon/flow-marks.h"
 #include "daemon/message.h"
 
 /*
@@ -34,7 +35,7 @@ typedef struct {
     guint64 read_id;        /* history is read back up to here */
     guint64 passed_id;      /* history is handed out up to here */
     guint64 history_id;     /* the last message that became history */
-    guint64 *marks;         /* owned; the last id in history of each flow mark; NULL: never any */
+    SpokeFlowMarks marks;   /* the last id in history of each flow mark */
     SpokeExpiries expiries; /* of history */
     gboolean is_busy;       /* a page is on its way, a drop, or a search */
     gboolean is_stale;      /* which does not count any more */
@@ -44,9 +45,10 @@ typedef struct {
 void spoke_outbox_lane_init(SpokeOutboxLane *lane);
 void spoke_outbox_lane_clear(SpokeOutboxLane *lane);
 
-/* At start-up all there is on disk is history. @marks (transfer full): SPOKE_FLOW_MARKS of them */
+/* At start-up all there is on disk is history. @marks: is empty
+ * afterwards */
 void spoke_outbox_lane_load(SpokeOutboxLane *lane, guint64 first_id, guint64 last_id,
-                            guint64 *marks);
+                            SpokeFlowMarks *marks);
 
 gboolean spoke_outbox_lane_has_history(const SpokeOutboxLane *lane);
 /* Whether a message of this flow has to queue behind history. */

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define ROOM_FIRST 4
+
 /*
  * Half of a SHA-256: no two messages have it in common by chance, nor by anybody's intent.
  */
@@ -42,11 +44,22 @@ spoke_digest_equal(SpokeDigest a, SpokeDigest b)
 }
 
 void
+spoke_recent_clear(SpokeRecent *recent)
+{
+    g_free(recent->digests);
+    *recent = (SpokeRecent){NULL};
+}
+
+void
 spoke_recent_add(SpokeRecent *recent, SpokeDigest digest)
 {
     if (!spoke_digest_is_set(digest))
         return;
 
+    if (recent->next == recent->room) {
+        recent->room = CLAMP(recent->room * 2, ROOM_FIRST, SPOKE_RECENT_MAX);
+        recent->digests = g_renew(SpokeDigest, recent->digests, recent->room);
+    }
     recent->digests[recent->next] = digest;
     recent->next = (recent->next + 1) % SPOKE_RECENT_MAX;
     recent->n = MIN(recent->n + 1, SPOKE_RECENT_MAX);

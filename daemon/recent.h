@@ -16,14 +16,16 @@ typedef struct {
 } SpokeDigest;
 
 typedef struct {
-    SpokeDigest digests[SPOKE_RECENT_MAX]; /* a ring */
+    SpokeDigest *digests; /* owned; a ring once there are SPOKE_RECENT_MAX of them */
     guint n;
+    guint room;
     guint next;
-} SpokeRecent;
+} SpokeRecent; /* all zero: empty */
 
 SpokeDigest spoke_digest_of(const SpokeMessage *message);
 gboolean spoke_digest_is_set(SpokeDigest digest);
 gboolean spoke_digest_equal(SpokeDigest a, SpokeDigest b); /* FALSE if either is not set */
 
+void spoke_recent_clear(SpokeRecent *recent);
 void spoke_recent_add(SpokeRecent *recent, SpokeDigest digest);
 gboolean spoke_recent_has(const SpokeRecent *recent, SpokeDigest digest);

@@ -147,6 +147,7 @@ spoke_shelf_free(SpokeShelf *shelf)
     g_hash_table_destroy(shelf->by_id);
     free_parcels(&shelf->alive);
     free_parcels(&shelf->dead);
+    spoke_recent_clear(&shelf->recent);
     g_free(shelf);
 }
 

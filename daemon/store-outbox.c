@@ -331,7 +331,7 @@ bind_marks(sqlite3_stmt *statement, guint identity, SpokeLane lane, guint64 firs
 
 gboolean
 spoke_store_read_flows(SpokeStore *store, guint identity, SpokeLane lane, guint64 first_id,
-                       guint64 *marks, GError **error)
+                       SpokeFlowMarks *marks, GError **error)
 {
     g_autoptr(GError) local_error = NULL;
 
@@ -339,8 +339,8 @@ spoke_store_read_flows(SpokeStore *store, guint identity, SpokeLane lane, guint6
     gint64 place = spoke_place(identity, lane, 0) - 1;
     bind_marks(row, identity, lane, first_id);
     while (spoke_store_next_place(store, row, &place, &local_error)) {
-        guint64 mark = spoke_place_id(place);
-        marks[mark] = (guint64)sqlite3_column_int64(row, 1);
+        spoke_flow_marks_set(marks, (guint)spoke_place_id(place),
+                             (guint64)sqlite3_column_int64(row, 1));
     }
     sqlite3_reset(row);
     if (local_error != NULL) {

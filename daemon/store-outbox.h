@@ -68,10 +68,10 @@ void spoke_store_expired_clear(SpokeStoreExpired *expired);
 gboolean spoke_store_find_expired(SpokeStore *store, const SpokeStoreSpan *span, gint64 now_usec,
                                   guint rows_max, SpokeStoreExpired *expired, GError **error);
 
-/* Fills @marks (SPOKE_FLOW_MARKS of them, zeroed) with the last id a flow of each mark may have;
- * forgets marks below @first_id. */
+/* Fills @marks (empty) with the last id a flow of each mark may have; forgets marks below
+ * @first_id. */
 gboolean spoke_store_read_flows(SpokeStore *store, guint identity, SpokeLane lane, guint64 first_id,
-                                guint64 *marks, GError **error);
+                                SpokeFlowMarks *marks, GError **error);
 
 /* The message in a row of SPOKE_STATEMENT_READ_OUTBOX. (transfer full) (nullable): NULL if it makes
  * no sense */

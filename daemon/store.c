@@ -19,11 +19,10 @@
 #define MARK_INTERVAL_USEC (10 * G_USEC_PER_SEC)
 #define ROOM_PAGES_MIN     64   /* what has_room() asks for */
 #define FLOW_BOUND_STEP    1024 /* ids; a flow's mark is stored once for that many */
-#define FLOW_MARK_BITS     14
-G_STATIC_ASSERT(1 << FLOW_MARK_BITS == SPOKE_FLOW_MARKS);
 
 typedef struct {
-    guint64 *bound; /* borrowed */
+    SpokeFlowMarks *bounds; /* borrowed, an identity's */
+    guint mark;
 } TouchedFlow;
 
 struct SpokeStore {
@@ -44,19 +43,13 @@ struct SpokeStore {
 
 G_DEFINE_QUARK(spoke_store_error, spoke_store_error)
 
-guint
-spoke_flow_mark(guint64 flow)
-{
-    return (guint)(flow * G_GUINT64_CONSTANT(0x9e3779b97f4a7c15) >> (64 - FLOW_MARK_BITS));
-}
-
 static void
 identity_free(gpointer data)
 {
     SpokeStoreIdentity *identity = data;
 
     for (guint lane = 0; lane < SPOKE_N_LANES; lane++)
-        g_free(identity->flow_bounds[lane]);
+        spoke_flow_marks_clear(&identity->flow_bounds[lane]);
     g_free(identity->name);
     g_free(identity);
 }
@@ -493,8 +486,10 @@ spoke_store_rollback(SpokeStore *store)
 
     store->meta = store->committed_meta;
     store->is_meta_changed = FALSE;
-    for (guint i = 0; i < store->touched_flows->len; i++)
-        *g_array_index(store->touched_flows, TouchedFlow, i).bound = 0;
+    for (guint i = 0; i < store->touched_flows->len; i++) {
+        const TouchedFlow *touched = &g_array_index(store->touched_flows, TouchedFlow, i);
+        spoke_flow_marks_set(touched->bounds, touched->mark, 0);
+    }
     g_array_set_size(store->touched_flows, 0);
     for (guint i = 0; i < store->identities->len; i++) {
         SpokeStoreIdentity *identity = store->identities->pdata[i];
@@ -610,10 +605,8 @@ gboolean
 spoke_store_note_flow(SpokeStore *store, SpokeStoreIdentity *identity, SpokeLane lane, guint mark,
                       guint64 id, GError **error)
 {
-    if (identity->flow_bounds[lane] == NULL)
-        identity->flow_bounds[lane] = g_new0(guint64, SPOKE_FLOW_MARKS);
-    guint64 *bound = &identity->flow_bounds[lane][mark];
-    if (id <= *bound)
+    SpokeFlowMarks *bounds = &identity->flow_bounds[lane];
+    if (id <= spoke_flow_marks_get(bounds, mark))
         return TRUE;
 
     guint64 last_id = (id / FLOW_BOUND_STEP + 1) * FLOW_BOUND_STEP;
@@ -622,9 +615,9 @@ spoke_store_note_flow(SpokeStore *store, SpokeStoreIdentity *identity, SpokeLane
     sqlite3_bind_int64(statement, 2, (gint64)last_id);
     if (!spoke_store_run(store, statement, error))
         return FALSE;
-    TouchedFlow touched = {bound};
+    TouchedFlow touched = {bounds, mark};
     g_array_append_val(store->touched_flows, touched);
-    *bound = last_id;
+    spoke_flow_marks_set(bounds, mark, last_id);
     return TRUE;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "daemon/flow-marks.h"
 #include "daemon/message.h"
 #include "daemon/spool-clock.h"
 
@@ -29,13 +30,6 @@ typedef struct {
     guint64 bytes; /* sum of spoke_message_cost() */
 } SpokeTally;
 
-/* Flows share this many marks a lane: enough that two services rarely meet, few enough to keep.
- * Flows that share a mark only wait for each other's history; their order is never at risk. */
-#define SPOKE_FLOW_MARKS 16384
-
-/* Which mark a flow has, 0 to SPOKE_FLOW_MARKS - 1 */
-guint spoke_flow_mark(guint64 flow);
-
 typedef struct {
     guint key;  /* 1 to SPOKE_IDENTITIES_MAX */
     char *name; /* owned */
@@ -44,7 +38,7 @@ typedef struct {
     /* The store's own */
     SpokeTally committed[SPOKE_N_LANES];
     gboolean is_stored;
-    guint64 *flow_bounds[SPOKE_N_LANES]; /* owned; what the table "flows" says; NULL until used */
+    SpokeFlowMarks flow_bounds[SPOKE_N_LANES]; /* what the table "flows" says, as far as known */
 } SpokeStoreIdentity;
 
 /* The one row of the table "meta" */

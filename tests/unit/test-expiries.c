@@ -7,7 +7,7 @@
 static void
 test_next_is_the_earliest(void)
 {
-    SpokeExpiries expiries;
+    g_auto(SpokeExpiries) expiries;
     spoke_expiries_init(&expiries);
     spoke_expiries_add(&expiries, 10, 700);
     spoke_expiries_add(&expiries, 5000, 300);
@@ -21,7 +21,7 @@ test_next_is_the_earliest(void)
 static void
 test_endless_messages_cost_nothing(void)
 {
-    SpokeExpiries expiries;
+    g_auto(SpokeExpiries) expiries;
     spoke_expiries_init(&expiries);
 
     spoke_expiries_add(&expiries, 1, 0);
@@ -33,7 +33,7 @@ test_endless_messages_cost_nothing(void)
 static void
 test_due_block_holds_the_id(void)
 {
-    SpokeExpiries expiries;
+    g_auto(SpokeExpiries) expiries;
     guint64 first_id = 0;
     guint64 last_id = 0;
     spoke_expiries_init(&expiries);
@@ -52,7 +52,7 @@ test_due_block_holds_the_id(void)
 static void
 test_put_back_meets_what_was_added_meanwhile(void)
 {
-    SpokeExpiries expiries;
+    g_auto(SpokeExpiries) expiries;
     guint64 first_id = 0;
     guint64 last_id = 0;
     spoke_expiries_init(&expiries);
@@ -69,7 +69,7 @@ test_put_back_meets_what_was_added_meanwhile(void)
 static void
 test_put_back_finds_its_place(void)
 {
-    SpokeExpiries expiries;
+    g_auto(SpokeExpiries) expiries;
     guint64 first_id = 0;
     guint64 last_id = 0;
     spoke_expiries_init(&expiries);
@@ -88,7 +88,7 @@ test_put_back_finds_its_place(void)
 static void
 test_millions_stay_in_few_blocks(void)
 {
-    SpokeExpiries expiries;
+    g_auto(SpokeExpiries) expiries;
     spoke_expiries_init(&expiries);
 
     for (guint64 id = 1; id <= 5 * MILLION; id++)
@@ -109,7 +109,7 @@ test_millions_stay_in_few_blocks(void)
 static void
 test_unknown_is_due_all_over(void)
 {
-    SpokeExpiries expiries;
+    g_auto(SpokeExpiries) expiries;
     guint64 expected = 777;
     guint64 first_id = 0;
     guint64 last_id = 0;
@@ -128,7 +128,7 @@ test_unknown_is_due_all_over(void)
 static void
 test_forget_leaves_what_is_above(void)
 {
-    SpokeExpiries expiries;
+    g_auto(SpokeExpiries) expiries;
     spoke_expiries_init(&expiries);
     spoke_expiries_add(&expiries, 10, 300);
     spoke_expiries_add(&expiries, 5000, 700);
