@@ -3,6 +3,7 @@
 
 #include "daemon/transports/amqp/endpoint.h"
 #include "daemon/transports/amqp/http-exchange.h"
+#include "daemon/transports/amqp/tls-client.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -19,11 +20,10 @@ struct SpokeAmqpConnect {
     gpointer user_data;
 
     SpokeAmqpStage stage;
-    GCancellable *cancellable;  /* owned */
-    GSocketClient *client;      /* owned */
-    GSocket *socket;            /* owned; NULL before there is one */
-    GIOStream *stream;          /* owned; likewise */
-    GTlsCertificateFlags flags; /* what is wrong with the peer's certificate */
+    GCancellable *cancellable; /* owned */
+    GSocketClient *client;     /* owned */
+    GSocket *socket;           /* owned; NULL before there is one */
+    GIOStream *stream;         /* owned; likewise */
 };
 
 static SpokeAmqpConnect *
@@ -42,8 +42,6 @@ unref(SpokeAmqpConnect *connect)
     g_signal_handlers_disconnect_by_data(connect->client, connect);
     g_clear_object(&connect->client);
     g_clear_object(&connect->socket);
-    if (connect->stream != NULL)
-        g_signal_handlers_disconnect_by_data(connect->stream, connect);
     g_clear_object(&connect->stream);
     g_clear_object(&connect->cancellable);
     g_free(connect);
@@ -71,46 +69,6 @@ tell_error(SpokeAmqpConnect *connect, const GError *error)
 
 /* TLS */
 
-static gboolean
-on_accept_certificate(GTlsConnection *connection, GTlsCertificate *certificate,
-                      GTlsCertificateFlags errors, gpointer user_data)
-{
-    SpokeAmqpConnect *connect = user_data;
-
-    connect->flags = errors;
-    return FALSE;
-}
-
-/* (transfer full) */
-static char *
-describe_flags(SpokeAmqpConnect *connect)
-{
-    static const struct {
-        GTlsCertificateFlags flag;
-        const char *text;
-    } rows[] = {
-        {G_TLS_CERTIFICATE_UNKNOWN_CA, "its issuer certificate is not trusted here"},
-        {G_TLS_CERTIFICATE_NOT_ACTIVATED, "it is not valid yet"},
-        {G_TLS_CERTIFICATE_EXPIRED, "it has expired"},
-        {G_TLS_CERTIFICATE_REVOKED, "it is revoked"},
-        {G_TLS_CERTIFICATE_INSECURE, "it is made with an insecure algorithm"},
-    };
-    g_autoptr(GString) text = g_string_new("The server's certificate can't be accepted");
-    const char *separator = ": ";
-
-    if (connect->flags & G_TLS_CERTIFICATE_BAD_IDENTITY) {
-        g_string_append_printf(text, "%sit is not for host name %s", separator,
-                               connect->endpoint->host);
-        separator = ", ";
-    }
-    for (guint i = 0; i < G_N_ELEMENTS(rows); i++)
-        if (connect->flags & rows[i].flag) {
-            g_string_append_printf(text, "%s%s", separator, rows[i].text);
-            separator = ", ";
-        }
-    return g_string_free(g_steal_pointer(&text), FALSE);
-}
-
 static void
 on_handshake(GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -119,16 +77,12 @@ on_handshake(GObject *source, GAsyncResult *result, gpointer user_data)
     GTlsConnection *tls = G_TLS_CONNECTION(source);
 
     if (!g_tls_connection_handshake_finish(tls, result, &error)) {
-        if (connect->done == NULL)
-            return;
-        if (connect->flags == 0) {
+        g_autofree char *refusal = spoke_tls_client_describe_refusal(tls);
+
+        if (refusal != NULL)
+            tell(connect, NULL, SPOKE_CAUSE_CERTIFICATE, refusal);
+        else if (connect->done != NULL)
             tell_error(connect, error);
-            return;
-        }
-
-        g_autofree char *detail = describe_flags(connect);
-
-        tell(connect, NULL, SPOKE_CAUSE_CERTIFICATE, detail);
         return;
     }
     if (g_tls_connection_get_protocol_version(tls) < G_TLS_PROTOCOL_VERSION_TLS_1_2) {
@@ -138,94 +92,24 @@ on_handshake(GObject *source, GAsyncResult *result, gpointer user_data)
     tell(connect, connect->stream, SPOKE_CAUSE_NONE, NULL);
 }
 
-/* Returns: (transfer full) (nullable): NULL after telling the failure */
-static GTlsDatabase *
-load_trust(SpokeAmqpConnect *connect)
-{
-    const char *path = connect->endpoint->ca_file;
-    g_autoptr(GError) error = NULL;
-    GList *certificates = g_tls_certificate_list_new_from_file(path, &error);
-    gboolean is_empty = certificates == NULL;
-    g_autofree char *detail = NULL;
-
-    g_list_free_full(certificates, g_object_unref);
-
-    GTlsDatabase *database = !is_empty ? g_tls_file_database_new(path, &error) : NULL;
-
-    if (database != NULL)
-        return database;
-    if (error != NULL && error->domain != G_TLS_ERROR)
-        detail = g_strdup_printf("Cannot read %s: %s", path, error->message);
-    else
-        detail = g_strdup_printf("%s holds no certificate", path);
-    tell(connect, NULL, SPOKE_CAUSE_CERTIFICATE, detail);
-    return NULL;
-}
-
-static gboolean
-set_client_certificate(SpokeAmqpConnect *connect, GTlsConnection *tls)
-{
-    const SpokeEndpoint *endpoint = connect->endpoint;
-    g_autoptr(GError) error = NULL;
-
-    if (endpoint->certificate_file == NULL)
-        return TRUE;
-
-    g_autoptr(GTlsCertificate) certificate = g_tls_certificate_new_from_files(
-        endpoint->certificate_file,
-        endpoint->key_file != NULL ? endpoint->key_file : endpoint->certificate_file, &error);
-
-    if (certificate != NULL) {
-        g_tls_connection_set_certificate(tls, certificate);
-        return TRUE;
-    }
-
-    g_autofree char *detail =
-        g_strdup_printf("Cannot use the client's certificate %s with its key: %s",
-                        endpoint->certificate_file, error->message);
-
-    tell(connect, NULL, SPOKE_CAUSE_CREDENTIALS, detail);
-    return FALSE;
-}
-
-static gboolean
-set_trust(SpokeAmqpConnect *connect, GTlsConnection *tls)
-{
-    if (connect->endpoint->ca_file == NULL)
-        return TRUE; /* the system's is the default */
-
-    g_autoptr(GTlsDatabase) database = load_trust(connect);
-
-    if (database != NULL)
-        g_tls_connection_set_database(tls, database);
-    return database != NULL;
-}
-
 static void
 start_tls(SpokeAmqpConnect *connect)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(GSocketConnectable) identity =
-        g_network_address_new(connect->endpoint->host, connect->endpoint->port);
+    SpokeCause cause = SPOKE_CAUSE_NONE;
 
     connect->stage = SPOKE_AMQP_STAGE_TLS;
 
-    GIOStream *tls = g_tls_client_connection_new(connect->stream, identity, &error);
+    GTlsConnection *tls = spoke_tls_client_new(connect->stream, connect->endpoint, &cause, &error);
 
     if (tls == NULL) {
-        tell_error(connect, error);
+        tell(connect, NULL, cause, error->message);
         return;
     }
     g_object_unref(connect->stream); /* @tls has it */
-    connect->stream = tls;
-    /* What ends without a goodbye is told apart by AMQP, whose frames say their size. */
-    g_tls_connection_set_require_close_notify(G_TLS_CONNECTION(tls), FALSE);
-    if (!set_trust(connect, G_TLS_CONNECTION(tls)) ||
-        !set_client_certificate(connect, G_TLS_CONNECTION(tls)))
-        return;
-    g_signal_connect(tls, "accept-certificate", G_CALLBACK(on_accept_certificate), connect);
-    g_tls_connection_handshake_async(G_TLS_CONNECTION(tls), G_PRIORITY_DEFAULT,
-                                     connect->cancellable, on_handshake, ref(connect));
+    connect->stream = G_IO_STREAM(tls);
+    g_tls_connection_handshake_async(tls, G_PRIORITY_DEFAULT, connect->cancellable, on_handshake,
+                                     ref(connect));
 }
 
 /* The proxy */

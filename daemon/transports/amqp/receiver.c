@@ -33,9 +33,13 @@ struct SpokeAmqpArrival {
 /* A C2D message has 64 KB. Source: iot-hub-protocol.md, 7.1. */
 #define MESSAGE_BYTES_MAX (1024 * 1024)
 
+/* Not before the hub has attached: some servers (rhea is one) would send ahead of their answer. */
 static void
 update_credit(SpokeAmqpReceiver *receiver)
 {
+    if ((pn_link_state(receiver->link) & PN_REMOTE_ACTIVE) == 0)
+        return;
+
     int wanted = receiver->is_on ? WINDOW - (int)receiver->unsettled.length : 0;
     int difference = wanted - pn_link_credit(receiver->link);
 
@@ -114,6 +118,7 @@ take_message(SpokeAmqpReceiver *receiver, pn_delivery_t *delivery)
 static void
 on_opened(SpokeAmqpLinkOwner *owner, pn_link_t *link)
 {
+    update_credit((SpokeAmqpReceiver *)owner);
 }
 
 static void
