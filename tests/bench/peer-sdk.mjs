@@ -22,19 +22,19 @@ const [modulesDir, connectionString, transportName, port] = process.argv.slice(2
 const require = createRequire(`${modulesDir}/`);
 const STANDARD_PORTS = [8883, 5671, 443];
 
-function redirect(name) {
-    const module = require(name);
+function redirect(module) {
     const connect = module.connect;
-    module.connect = module.createConnection = (...args) => {
-        const options = typeof args[0] === 'object' ? args[0] : args.find((arg) => typeof arg === 'object') ?? {};
-        if (STANDARD_PORTS.includes(Number(options.port)))
-            options.port = Number(port);
-        if (STANDARD_PORTS.includes(Number(args[0])))
-            args[0] = Number(port);
+    module.connect = (...args) => {
+        const isStandard = (value) => STANDARD_PORTS.includes(Number(value));
+        for (const [i, arg] of args.entries())
+            if (typeof arg === 'object' && isStandard(arg?.port))
+                arg.port = Number(port);
+            else if (typeof arg !== 'object' && isStandard(arg))
+                args[i] = Number(port);
         return connect(...args);
     };
 }
-redirect('tls'); // before the SDK looks at it
+redirect(require('tls')); // before the SDK looks at it
 
 const { Client, Message } = require('azure-iot-device');
 const transport = {
