@@ -2,7 +2,7 @@
 #include "daemon/properties.h"
 #include "daemon/transports/mqtt/bag.h"
 #include "daemon/transports/mqtt/topic.h"
-#include "daemon/transports/mqtt/utc.h"
+#include "daemon/utc.h"
 
 #include <string.h>
 

@@ -3,7 +3,7 @@
 
 #include "daemon/properties.h"
 #include "daemon/transports/amqp/wire.h"
-#include "daemon/transports/mqtt/utc.h"
+#include "daemon/utc.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
 #include "daemon/transports/https/headers.h"
 
 #include "daemon/properties.h"
-#include "daemon/transports/mqtt/utc.h"
+#include "daemon/utc.h"
 
 #include <stdio.h>
 #include <string.h>

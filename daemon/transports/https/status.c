@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/transports/https/status.h"
 
-#include "daemon/transports/mqtt/utc.h"
+#include "daemon/utc.h"
 
 #include <curl/curl.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "daemon/transports/mqtt/utc.h"
+#include "daemon/utc.h"
 
 #include <string.h>
 
