@@ -244,6 +244,26 @@ test_check_encoded_size(void)
     g_assert_error(error, SPOKE_ERROR, SPOKE_ERROR_TOO_LARGE);
 }
 
+/* AMQP has them as symbols, and an app must not have to know what the line speaks. */
+static void
+test_check_refuses_symbols_that_are_not_ascii(void)
+{
+    static const char *const names[] = {SPOKE_PROPERTY_CONTENT_TYPE,
+                                        SPOKE_PROPERTY_CONTENT_ENCODING};
+
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autoptr(GByteArray) system = g_byte_array_new();
+        g_autoptr(GError) error = NULL;
+
+        spoke_properties_append(system, names[i], "text/größe");
+        g_autoptr(SpokeMessage) message =
+            spoke_message_new(system->data, system->len, NULL, 0, "", 0);
+
+        g_assert_false(spoke_message_check(message, &error));
+        g_assert_error(error, SPOKE_ERROR, SPOKE_ERROR_INVALID_OPTION);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -260,5 +280,7 @@ main(int argc, char **argv)
     g_test_add_func("/message/check/property-text", test_check_property_text);
     g_test_add_func("/message/check/number-of-properties", test_check_number_of_properties);
     g_test_add_func("/message/check/encoded-size", test_check_encoded_size);
+    g_test_add_func("/message/check/refuses-symbols-that-are-not-ascii",
+                    test_check_refuses_symbols_that_are_not_ascii);
     return g_test_run();
 }
