@@ -91,12 +91,24 @@ on_link_opened(pn_link_t *link)
         owner->handler->opened(owner, link);
 }
 
+/* The peer may have closed several links at once, and the first one's owner drops them all: a link
+ * whose event is still to come must not be freed before that. */
+PN_HANDLE(CLOSE_TOLD)
+
+static gboolean
+is_close_told(pn_link_t *link)
+{
+    return pn_record_get(pn_link_attachments(link), CLOSE_TOLD) != NULL;
+}
+
 static void
 on_link_closed(pn_link_t *link)
 {
     SpokeAmqpLinkOwner *owner = get_owner(link);
     pn_condition_t *condition = pn_link_remote_condition(link);
 
+    pn_record_def(pn_link_attachments(link), CLOSE_TOLD, PN_VOID);
+    pn_record_set(pn_link_attachments(link), CLOSE_TOLD, link);
     if (owner != NULL)
         owner->handler->closed(owner, link, pn_condition_get_name(condition),
                                pn_condition_get_description(condition));
@@ -487,11 +499,9 @@ spoke_amqp_engine_drop_link(SpokeAmqpEngine *engine, pn_link_t *link)
     if (link == NULL)
         return;
 
-    gboolean is_closed = (pn_link_state(link) & PN_REMOTE_CLOSED) != 0;
-
     pn_link_set_context(link, NULL);
     pn_link_close(link);
-    if (is_closed)
+    if (is_close_told(link))
         pn_link_free(link);
     spoke_amqp_engine_wake(engine);
 }
