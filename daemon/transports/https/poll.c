@@ -121,6 +121,18 @@ prepare_get(SpokeRequest *request, gpointer user_data)
     return TRUE;
 }
 
+/* How often before: 0 where the hub does not tell. Source: iot-hub-protocol.md, 4.3. */
+static guint
+read_delivery_count(SpokeRequest *request)
+{
+    const char *text = spoke_request_get_header(request, "iothub-deliverycount");
+    guint64 count = 0;
+
+    if (text == NULL || !g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT16, &count, NULL))
+        return 0;
+    return (guint)count;
+}
+
 /* Returns: (transfer full) */
 static SpokeMessage *
 make_message(SpokeRequest *request, const SpokeAnswer *answer)
@@ -155,6 +167,7 @@ hand_over(SpokePoll *poll, SpokeRequest *request, const SpokeAnswer *answer)
 
     g_autoptr(SpokeMessage) message = make_message(request, answer);
 
+    message->delivery_count = read_delivery_count(request);
     poll->n_held++;
     account->events->arrived(account, message, lock, account->user_data);
 }

@@ -228,13 +228,20 @@ spoke_request_get_failure(SpokeRequest *request, const char **ret_detail)
     return cause;
 }
 
+/* Of an empty value libcurl (7.88) leaves the line's end. */
+static const char *
+value_of(const struct curl_header *header)
+{
+    return strcmp(header->value, "\r") != 0 ? header->value : "";
+}
+
 const char *
 spoke_request_get_header(SpokeRequest *request, const char *name)
 {
     struct curl_header *header = NULL;
 
     return curl_easy_header(request->easy, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK
-               ? header->value
+               ? value_of(header)
                : NULL;
 }
 
@@ -248,7 +255,7 @@ spoke_request_next_header(SpokeRequest *request, gconstpointer previous, const c
     if (header == NULL)
         return NULL;
     *ret_name = header->name;
-    *ret_value = header->value;
+    *ret_value = value_of(header);
     return header;
 }
 
