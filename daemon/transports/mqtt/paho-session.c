@@ -281,11 +281,12 @@ check_before_connecting(SpokePahoClient *client, char **ret_detail)
     return cause == SPOKE_CAUSE_DNS && client->proxy_host != NULL ? SPOKE_CAUSE_PROXY : cause;
 }
 
-/* "user:password@host:port", percent-encoded, as paho takes it. (transfer full) (nullable) */
+/* "user:password@host:port", percent-encoded. Without a scheme: paho (1.3.12) expects "https://" of
+ * a proxy for TLS and would look up any other as a part of the name. (transfer full) (nullable) */
 static char *
 describe_proxy(SpokePahoClient *client)
 {
-    GString *text = g_string_new("http://");
+    GString *text = g_string_new(NULL);
 
     if (client->proxy_host == NULL)
         return g_string_free(text, TRUE);
