@@ -205,6 +205,7 @@ on_switched(SoupServerMessage *message, gpointer user_data)
     leave_hub(self, "upgraded");
     g_autoptr(GIOStream) base = soup_server_message_steal_connection(message);
     g_autoptr(GIOStream) stream = emu_websocket_stream_new(base);
+    emu_websocket_stream_set_packets(EMU_WEBSOCKET_STREAM(stream), self->kind->packet_size);
     self->session =
         self->kind->open(self->hub, stream, self->socket, self->peer, on_session_ended, self);
 }

@@ -757,4 +757,17 @@ kind_free(gpointer session)
     emu_mqtt_session_free(session);
 }
 
-const EmuSessionKind emu_mqtt_sessions = {.open = kind_open, .free = kind_free};
+/* A client may expect no more than one packet in a frame: paho.mqtt.c leaves the second where it is
+ * until something else comes. */
+static size_t
+kind_packet_size(const guint8 *data, size_t size)
+{
+    EmuMqttFrame frame;
+    const char *error = NULL;
+    ssize_t packet = emu_mqtt_next(data, size, SIZE_MAX, &frame, &error);
+
+    return packet > 0 ? (size_t)packet : size;
+}
+
+const EmuSessionKind emu_mqtt_sessions = {
+    .open = kind_open, .free = kind_free, .packet_size = kind_packet_size};

@@ -8,8 +8,10 @@ typedef struct EmuHub EmuHub;
 /* Runs once, from the main loop, when a connection has ended: free the session there. */
 typedef void (*EmuSessionEnded)(gpointer session, gpointer user_data);
 
-/* What a listener has to know of a protocol: how to begin and end one connection. All members are
- * set. */
+/* How large the first packet of @data is, which holds whole ones. */
+typedef size_t (*EmuPacketSize)(const guint8 *data, size_t size);
+
+/* What a listener has to know of a protocol: how to begin and end one connection. */
 typedef struct {
     /* Returns: (transfer full): a session over @stream. TLS is up, both of @stream's streams are
      * pollable; @socket (nullable) lies below it, @peer (nullable) is the client's certificate. */
@@ -17,4 +19,6 @@ typedef struct {
                      EmuSessionEnded ended, gpointer user_data);
     /* Closes the connection if it is open; `ended` is not called any more. */
     void (*free)(gpointer session);
+    /* In a WebSocket each packet has a frame of its own; NULL: frames are cut anywhere. */
+    EmuPacketSize packet_size;
 } EmuSessionKind;

@@ -52,6 +52,9 @@ struct _EmuWebsocketStream {
     gboolean in_message;      /* a message of several frames is not over */
     gboolean ended;           /* the client has said good-bye */
 
+    EmuPacketSize packet_size; /* NULL: frames are cut anywhere */
+    size_t packet_left;        /* of the packet that has begun, in no frame yet */
+
     size_t promised;     /* size of the frame that is being written; 0: none */
     size_t sent;         /* of it, header included */
     GByteArray *control; /* owned; frames of control that wait for their turn */
@@ -412,6 +415,20 @@ write_promised(EmuWebsocketStream *self, const guint8 *data, size_t size, GError
     return (gssize)(now_paid - paid);
 }
 
+/* How large the next frame is to be. */
+static size_t
+cut_frame(EmuWebsocketStream *self, const guint8 *data, size_t size)
+{
+    if (self->packet_size == NULL)
+        return MIN(size, FRAME_BYTES);
+
+    if (self->packet_left == 0)
+        self->packet_left = MIN(self->packet_size(data, size), size);
+    size_t frame = MIN(self->packet_left, FRAME_BYTES);
+    self->packet_left -= frame;
+    return frame;
+}
+
 static gssize
 output_write_nonblocking(GPollableOutputStream *stream, const void *data, gsize size,
                          GError **error)
@@ -427,7 +444,7 @@ output_write_nonblocking(GPollableOutputStream *stream, const void *data, gsize 
     if (!flush_control(self, error))
         return -1;
     if (self->promised == 0)
-        self->promised = MIN(size, FRAME_BYTES);
+        self->promised = cut_frame(self, data, size);
     gssize n = 0;
     while (n == 0) {
         n = write_promised(self, data, size, error);
@@ -559,4 +576,10 @@ emu_websocket_stream_new(GIOStream *base)
 
     self->base = g_object_ref(base);
     return G_IO_STREAM(self);
+}
+
+void
+emu_websocket_stream_set_packets(EmuWebsocketStream *self, EmuPacketSize packet_size)
+{
+    self->packet_size = packet_size;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <gio/gio.h>
+#include "session.h"
 
 /* The server's end of a WebSocket connection as a stream of bytes: where one message ends and the
  * next begins means nothing to the protocols that use it. Both streams are pollable and meant to be
@@ -20,3 +20,5 @@ G_DECLARE_FINAL_TYPE(EmuWebsocketStream, emu_websocket_stream, EMU, WEBSOCKET_ST
  * Who got a short write goes on with the rest of the same bytes.
  */
 GIOStream *emu_websocket_stream_new(GIOStream *base);
+/* What is written consists of whole packets, and none begins in the middle of a frame. */
+void emu_websocket_stream_set_packets(EmuWebsocketStream *self, EmuPacketSize packet_size);

@@ -194,6 +194,30 @@ test_write_makes_a_frame(Fixture *fixture, gconstpointer data)
                         5);
 }
 
+/* A packet begins with its size. */
+static size_t
+packet_size(const guint8 *data, size_t size)
+{
+    return data[0];
+}
+
+static void
+test_write_gives_each_packet_its_frame(Fixture *fixture, gconstpointer data)
+{
+    static const char packets[] = "\2a\3bc";
+    size_t done = 0;
+    emu_websocket_stream_set_packets(EMU_WEBSOCKET_STREAM(fixture->stream), packet_size);
+
+    while (done < sizeof packets - 1) {
+        gssize n = g_pollable_output_stream_write_nonblocking(
+            fixture->output, packets + done, sizeof packets - 1 - done, NULL, NULL);
+        g_assert_cmpint(n, >, 0);
+        done += (size_t)n;
+    }
+
+    assert_client_reads(fixture, "\x82\2\2a\x82\3\3bc", 9);
+}
+
 /* Reads all that is there and takes the frames off. */
 static void
 drain(Fixture *fixture, GByteArray *raw)
@@ -277,6 +301,8 @@ main(int argc, char **argv)
     ADD("/websocket-stream/source/tells-of-what-is-buffered",
         test_source_tells_of_what_is_buffered);
     ADD("/websocket-stream/write/makes-a-frame", test_write_makes_a_frame);
+    ADD("/websocket-stream/write/gives-each-packet-its-frame",
+        test_write_gives_each_packet_its_frame);
     ADD("/websocket-stream/write/keeps-its-promise-when-the-socket-is-full",
         test_write_keeps_its_promise_when_the_socket_is_full);
     ADD("/websocket-stream/close/says-good-bye", test_close_says_good_bye);
