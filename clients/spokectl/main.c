@@ -10,7 +10,7 @@ static const SpokeVerb *const verbs[] = {
     &spoke_verb_status,        &spoke_verb_monitor, &spoke_verb_send,      &spoke_verb_flush,
     &spoke_verb_listen,        &spoke_verb_receive, &spoke_verb_check_now, &spoke_verb_complete,
     &spoke_verb_abandon,       &spoke_verb_reject,  &spoke_verb_devices,   &spoke_verb_add_device,
-    &spoke_verb_remove_device, &spoke_verb_reload,
+    &spoke_verb_remove_device, &spoke_verb_reload,  &spoke_verb_policy,
 };
 
 static const SpokeVerb *

@@ -18,3 +18,4 @@ extern const SpokeVerb spoke_verb_devices;
 extern const SpokeVerb spoke_verb_add_device;
 extern const SpokeVerb spoke_verb_remove_device;
 extern const SpokeVerb spoke_verb_reload;
+extern const SpokeVerb spoke_verb_policy;
