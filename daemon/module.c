@@ -36,6 +36,15 @@ spoke_module_load(const char *directory, const char *name, GError **error)
     g_autofree char *family = g_strndup(name, strcspn(name, "-"));
     g_autofree char *file = g_strconcat(family, "." G_MODULE_SUFFIX, NULL);
     g_autofree char *path = g_build_filename(directory, file, NULL);
+
+    if (!g_file_test(path, G_FILE_TEST_EXISTS)) {
+        g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_FAILED,
+                    "The transport %s is not installed: there is no %s (on Debian it is in the "
+                    "package spoked-%s)",
+                    name, path, family);
+        return NULL;
+    }
+
     GModule *module = g_module_open(path, G_MODULE_BIND_LOCAL);
 
     if (module == NULL) {
