@@ -5,6 +5,8 @@
  * down must be in a handler's ledger. SPOKE_KILLS sets how often, SPOKE_KILL_SEED what chance does.
  *
  * Then once more with messages of all kinds, and with a hub that misbehaves in between.
+ *
+ * test-kill [TRANSPORT]: over that one, by default over mqtt. The short round is for the others.
  */
 #include "tests/integration/harness.h"
 
@@ -14,6 +16,7 @@
 #include <string.h>
 
 #define KILLS_DEFAULT 200
+#define KILLS_SHORT   30
 #define MIXED_SHARE   4 /* of the kills, for the second test */
 #define APPS          3
 
@@ -273,7 +276,7 @@ get_kills(void)
 }
 
 static void
-fight(const char *kind, guint rounds, gboolean is_hub_moody)
+fight(const char *transport, const char *kind, guint rounds, gboolean is_hub_moody)
 {
     g_autoptr(Harness) h = harness_new();
     const char *seed = g_getenv("SPOKE_KILL_SEED");
@@ -282,6 +285,8 @@ fight(const char *kind, guint rounds, gboolean is_hub_moody)
                      .handled = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
                      .chance = seed != NULL ? g_rand_new_with_seed(atoi(seed)) : g_rand_new()};
 
+    harness_set_transport(h, transport);
+    harness_configure(h, "PollIntervalSec=1\n"); /* where C2D is not pushed */
     harness_start_daemon(h);
     for (guint i = 0; i < APPS; i++) {
         battle.ledgers[i] = g_strdup_printf("%s/app%u.ledger", harness_get_dir(h), i);
@@ -314,22 +319,34 @@ fight(const char *kind, guint rounds, gboolean is_hub_moody)
 }
 
 static void
-test_nothing_promised_is_lost(void)
+test_nothing_promised_is_lost(gconstpointer transport)
 {
-    fight("plain", get_kills(), FALSE);
+    fight(transport, "plain", get_kills(), FALSE);
 }
 
 static void
-test_nothing_mixed_is_lost(void)
+test_nothing_mixed_is_lost(gconstpointer transport)
 {
-    fight("mixed", get_kills() / MIXED_SHARE, TRUE);
+    fight(transport, "mixed", get_kills() / MIXED_SHARE, TRUE);
+}
+
+static void
+test_nothing_is_lost_in_a_short_round(gconstpointer transport)
+{
+    fight(transport, "mixed", KILLS_SHORT, TRUE);
 }
 
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/kill/ledger/nothing-promised-is-lost", test_nothing_promised_is_lost);
-    g_test_add_func("/kill/ledger/nothing-mixed-is-lost", test_nothing_mixed_is_lost);
+    if (argc > 1) {
+        g_test_add_data_func("/kill/ledger/nothing-is-lost-in-a-short-round", argv[1],
+                             test_nothing_is_lost_in_a_short_round);
+        return g_test_run();
+    }
+    g_test_add_data_func("/kill/ledger/nothing-promised-is-lost", "mqtt",
+                         test_nothing_promised_is_lost);
+    g_test_add_data_func("/kill/ledger/nothing-mixed-is-lost", "mqtt", test_nothing_mixed_is_lost);
     return g_test_run();
 }
