@@ -160,6 +160,7 @@ void
 spoke_attachment_note_settled(SpokeAttachment *self, const SpokeSettlement *settlements, guint n)
 {
     self->progress_usec = now(self, SPOKE_CLOCK_BOOT);
+    spoke_patience_note_served(&self->patience);
     spoke_flow_settled(self->flow, settlements, n);
     go_on(self);
 }
@@ -169,6 +170,7 @@ spoke_attachment_note_arrived(SpokeAttachment *self, SpokeMessage *message, gpoi
 {
     guint64 number = spoke_flow_add_arrival(self->flow, token);
 
+    spoke_patience_note_served(&self->patience);
     self->events->arrived(message, number, self->user_data);
 }
 
@@ -198,7 +200,8 @@ check_progress(SpokeAttachment *self)
 
     if (due_usec > now(self, SPOKE_CLOCK_BOOT)) {
         set_due(self, SPOKE_DUE_ACK, due_usec);
-    } else if (connection->n_in == 1) {
+    } else if (connection->heard_usec <= self->progress_usec || connection->n_in == 1) {
+        /* Nobody else got an answer either. */
         spoke_connection_give_up(connection, SPOKE_CAUSE_KEEPALIVE, text);
     } else {
         connection->module->detach(connection->transport, self->identity);
@@ -314,7 +317,6 @@ spoke_attachment_note_attached(SpokeAttachment *self)
     self->attached_usec = now(self, SPOKE_CLOCK_BOOT);
     self->connected_since_usec = now(self, SPOKE_CLOCK_WALL);
     connection->n_in++;
-    spoke_patience_note_login(&self->patience);
     spoke_attachment_set_error(self, SPOKE_CAUSE_NONE, NULL);
     if (self->is_down && connection->attachments->len > 1)
         spoke_event_device_up(self->identity->name, self->identity->device_id);

@@ -86,6 +86,7 @@ struct SpokeConnection {
     guint n_in;                         /* attachments that are IN */
     gint64 attempt_usec;                /* boot clock: when the last attempt began */
     gint64 attached_usec;               /* boot clock: since somebody is IN; or 0 */
+    gint64 heard_usec;                  /* boot clock: the last that the hub said of anybody */
     gint64 left_usec;                   /* boot clock: when a renewal took us off the line; or 0 */
     gint64 next_attempt_usec;           /* wall clock; while an attempt is scheduled */
     SpokePatience patience;

@@ -330,7 +330,7 @@ note_login(SpokeConnection *self)
     const SpokeAttachment *first = nth(self, 0);
 
     self->attached_usec = spoke_connection_now(self, SPOKE_CLOCK_BOOT);
-    spoke_patience_note_login(&self->patience);
+    spoke_patience_note_served(&self->patience);
     set_error(self, SPOKE_CAUSE_NONE, NULL);
     self->state =
         self->goal == SPOKE_GOAL_STAY ? SPOKE_CONNECTION_CONNECTED : SPOKE_CONNECTION_DRAINING;
@@ -348,6 +348,7 @@ on_attached(SpokeIdentity *identity, gpointer user_data)
     SpokeConnection *self = user_data;
     SpokeAttachment *attachment = g_hash_table_lookup(self->by_identity, identity);
 
+    self->heard_usec = spoke_connection_now(self, SPOKE_CLOCK_BOOT);
     if (attachment == NULL)
         return; /* it has left meanwhile */
     if (self->n_in == 0)
@@ -379,6 +380,7 @@ on_settled(SpokeIdentity *identity, const SpokeSettlement *settlements, guint n,
     SpokeConnection *self = user_data;
     SpokeAttachment *attachment = g_hash_table_lookup(self->by_identity, identity);
 
+    self->heard_usec = spoke_connection_now(self, SPOKE_CLOCK_BOOT);
     if (attachment != NULL)
         spoke_attachment_note_settled(attachment, settlements, n);
 }
@@ -389,6 +391,7 @@ on_arrived(SpokeIdentity *identity, SpokeMessage *message, gpointer token, gpoin
     SpokeConnection *self = user_data;
     SpokeAttachment *attachment = g_hash_table_lookup(self->by_identity, identity);
 
+    self->heard_usec = spoke_connection_now(self, SPOKE_CLOCK_BOOT);
     if (attachment != NULL)
         spoke_attachment_note_arrived(attachment, message, token);
 }

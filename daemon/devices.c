@@ -76,8 +76,23 @@ take_out(SpokeDevices *self, Entry *entry)
     spoke_lines_prune(self->around.lines);
 }
 
+/* @staying: names that the configuration goes on with; NULL: all do */
 static gboolean
-check_new(SpokeDevices *self, const SpokeDeviceConfig *own, GError **error)
+is_taken(SpokeDevices *self, const char *key, GHashTable *staying)
+{
+    for (guint i = 0; i < self->entries->len; i++) {
+        SpokeDevice *device = nth(self, i)->device;
+
+        if (g_str_equal(key_of(device), key) &&
+            (staying == NULL || nth(self, i)->own != NULL ||
+             g_hash_table_contains(staying, spoke_device_get_name(device))))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static gboolean
+check_new(SpokeDevices *self, const SpokeDeviceConfig *own, GHashTable *staying, GError **error)
 {
     const SpokeConnectionString *string = own->connection_string;
     g_autoptr(SpokeIdentity) identity =
@@ -88,7 +103,8 @@ check_new(SpokeDevices *self, const SpokeDeviceConfig *own, GError **error)
                     "There is a device with the name %s already", own->name);
         return FALSE;
     }
-    if (g_hash_table_contains(self->keys, identity->key)) {
+    if (g_hash_table_contains(self->keys, identity->key) &&
+        is_taken(self, identity->key, staying)) {
         g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_DEVICE_EXISTS,
                     "The device %s of %s is there already, under another name", identity->device_id,
                     identity->hub);
@@ -205,13 +221,17 @@ spoke_devices_start(SpokeDevices *self)
 static gboolean
 check_config(SpokeDevices *self, const SpokeConfig *config, GError **error)
 {
+    g_autoptr(GHashTable) staying = g_hash_table_new(g_str_hash, g_str_equal);
+
+    for (guint i = 0; i < config->devices->len; i++)
+        g_hash_table_add(staying, ((SpokeDeviceConfig *)config->devices->pdata[i])->name);
     for (guint i = 0; i < config->devices->len; i++) {
         const SpokeDeviceConfig *own = g_ptr_array_index(config->devices, i);
         const Entry *entry = g_hash_table_lookup(self->by_name, own->name);
         gboolean ok;
 
         if (entry == NULL) {
-            ok = check_new(self, own, error);
+            ok = check_new(self, own, staying, error);
         } else if (entry->own != NULL) {
             g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_DEVICE_EXISTS,
                         "it has been added while the daemon ran; remove it first");
@@ -236,12 +256,29 @@ take_up(SpokeDevices *self, const SpokeDeviceConfig *own, GError **error)
     if (entry == NULL) {
         if (!add_configured(self, own, error))
             return FALSE;
-        entry = g_hash_table_lookup(self->by_name, own->name);
     } else {
         spoke_device_reconfigure(entry->device, self->config, own);
     }
-    entry->is_wanted = TRUE;
     return TRUE;
+}
+
+/* Those of the configuration that it does not name any more. */
+static void
+remove_unwanted(SpokeDevices *self, const SpokeConfig *config)
+{
+    for (guint i = 0; i < self->entries->len; i++)
+        nth(self, i)->is_wanted = nth(self, i)->own != NULL;
+    for (guint i = 0; i < config->devices->len; i++) {
+        const SpokeDeviceConfig *own = g_ptr_array_index(config->devices, i);
+        Entry *entry = g_hash_table_lookup(self->by_name, own->name);
+
+        if (entry != NULL)
+            entry->is_wanted = TRUE;
+    }
+    for (guint i = self->entries->len; i > 0; i--) {
+        if (!nth(self, i - 1)->is_wanted)
+            take_out(self, nth(self, i - 1));
+    }
 }
 
 gboolean
@@ -251,21 +288,16 @@ spoke_devices_reconfigure(SpokeDevices *self, const SpokeConfig *config, GError 
         return FALSE;
 
     self->config = config;
-    for (guint i = 0; i < self->entries->len; i++)
-        nth(self, i)->is_wanted = nth(self, i)->own != NULL;
+    remove_unwanted(self, config); /* first: one may be there again under another name */
     for (guint i = 0; i < config->devices->len; i++) {
         g_autoptr(GError) why = NULL;
 
         if (!take_up(self, g_ptr_array_index(config->devices, i), &why))
             g_warning("A device could not be added: %s", why->message);
     }
-    for (guint i = self->entries->len; i > 0; i--) {
-        Entry *entry = nth(self, i - 1);
-
-        if (entry->own != NULL)
-            spoke_device_reconfigure(entry->device, config, entry->own);
-        else if (!entry->is_wanted)
-            take_out(self, entry);
+    for (guint i = 0; i < self->entries->len; i++) {
+        if (nth(self, i)->own != NULL)
+            spoke_device_reconfigure(nth(self, i)->device, config, nth(self, i)->own);
     }
     spoke_lines_prune(self->around.lines);
     spoke_lines_retry(self->around.lines);
@@ -305,7 +337,7 @@ spoke_devices_add(SpokeDevices *self, SpokeDeviceConfig *own, GError **error)
         g_set_error_literal(error, SPOKE_ERROR, SPOKE_ERROR_SHUTDOWN, "The daemon is stopping");
         return NULL;
     }
-    if (!check_new(self, config, error))
+    if (!check_new(self, config, NULL, error))
         return NULL;
 
     g_autoptr(SpokeDevice) device = spoke_device_new(&self->around, self->config, config, error);

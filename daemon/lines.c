@@ -121,13 +121,14 @@ load_module(SpokeLines *self, const SpokeConnectionOptions *options, GError **er
 
 /* Where it is, if that can stay: others on the same line want the same, or follow. */
 static gboolean
-keep(SpokeConnection *present, const SpokeConnectionOptions *options)
+keep(SpokeConnection *present, const SpokeConnectionOptions *options, guint identities_max)
 {
     const SpokeConnectionOptions *old =
         present != NULL ? spoke_connection_get_options(present) : NULL;
 
-    if (old == NULL || (!spoke_connection_options_can_share(old, options) &&
-                        spoke_connection_get_n_attachments(present) > 1))
+    if (old == NULL || spoke_connection_get_n_attachments(present) > identities_max ||
+        (!spoke_connection_options_can_share(old, options) &&
+         spoke_connection_get_n_attachments(present) > 1))
         return FALSE;
     spoke_connection_set_options(present, options);
     return TRUE;
@@ -149,7 +150,7 @@ spoke_lines_join(SpokeLines *self, SpokeAttachment *attachment,
             spoke_connection_remove(present, attachment);
         return FALSE;
     }
-    if (keep(present, options))
+    if (keep(present, options, is_main ? G_MAXUINT : module->identities_max))
         return TRUE;
 
     if (present != NULL)

@@ -11,7 +11,7 @@ spoke_patience_next(SpokePatience *patience, SpokeCause cause, double random)
 }
 
 void
-spoke_patience_note_login(SpokePatience *patience)
+spoke_patience_note_served(SpokePatience *patience)
 {
     patience->refusals = 0;
 }
@@ -20,4 +20,5 @@ void
 spoke_patience_reset(SpokePatience *patience)
 {
     spoke_retry_reset(&patience->retry);
+    patience->refusals = 0;
 }

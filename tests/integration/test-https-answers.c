@@ -35,10 +35,14 @@ static struct {
     GString *headers;    /* all of its headers */
     GHashTable *clients; /* addresses of connections */
     guint n_tunnels;
-    Respond respond; /* to all but the probe */
+    gboolean refuses_login; /* respond() is asked about logins, too */
+    Respond respond;        /* to all but the probe and logins */
 } hub;
 
 static const SpokeTransportModule *module;
+
+/* What a login asks for; see login.h. */
+#define NO_LOCK "00000000-0000-0000-0000-000000000000"
 
 static void
 collect_header(const char *name, const char *value, gpointer unused)
@@ -61,33 +65,6 @@ note_client(SoupServerMessage *message)
     g_hash_table_add(hub.clients, g_socket_connectable_to_string(G_SOCKET_CONNECTABLE(address)));
 }
 
-static void
-on_request(SoupServer *server, SoupServerMessage *message, const char *path, GHashTable *query,
-           gpointer unused)
-{
-    SoupMessageHeaders *headers = soup_server_message_get_request_headers(message);
-    SoupMessageBody *body = soup_server_message_get_request_body(message);
-    const char *method = soup_server_message_get_method(message);
-    GUri *uri = soup_server_message_get_uri(message);
-    g_autoptr(GBytes) bytes = soup_message_body_flatten(body);
-    const char *words = g_uri_get_query(uri);
-
-    if (strcmp(method, "HEAD") == 0) {
-        g_assert_null(soup_message_headers_get_one(headers, "Authorization"));
-        soup_server_message_set_status(message, 404, NULL);
-        return;
-    }
-    note_client(message);
-    replace(&hub.authorization, soup_message_headers_get_one(headers, "Authorization"));
-    replace(&hub.match, soup_message_headers_get_one(headers, "If-Match"));
-    g_string_truncate(hub.headers, 0);
-    soup_message_headers_foreach(headers, collect_header, NULL);
-    g_ptr_array_add(hub.requests, g_strdup_printf("%s %s?%s", method, g_uri_get_path(uri),
-                                                  words != NULL ? words : ""));
-    g_ptr_array_add(hub.bodies, g_strndup(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes)));
-    hub.respond(message, g_ptr_array_index(hub.bodies, hub.bodies->len - 1));
-}
-
 /* libsoup closes the connection after an answer without a length, which 204 has not. */
 static void
 stay_connected(SoupServerMessage *message, gpointer unused)
@@ -108,6 +85,38 @@ answer(SoupServerMessage *message, guint status, const char *code)
     if (code != NULL)
         soup_server_message_set_response(message, "application/json", SOUP_MEMORY_COPY, body,
                                          strlen(body));
+}
+
+static void
+on_request(SoupServer *server, SoupServerMessage *message, const char *path, GHashTable *query,
+           gpointer unused)
+{
+    SoupMessageHeaders *headers = soup_server_message_get_request_headers(message);
+    SoupMessageBody *body = soup_server_message_get_request_body(message);
+    const char *method = soup_server_message_get_method(message);
+    GUri *uri = soup_server_message_get_uri(message);
+    g_autoptr(GBytes) bytes = soup_message_body_flatten(body);
+    const char *words = g_uri_get_query(uri);
+
+    if (strcmp(method, "HEAD") == 0) {
+        g_assert_null(soup_message_headers_get_one(headers, "Authorization"));
+        soup_server_message_set_status(message, 404, NULL);
+        return;
+    }
+    if (strstr(path, NO_LOCK) != NULL && !hub.refuses_login) {
+        g_assert_cmpstr(method, ==, "DELETE");
+        answer(message, 412, "DeviceMessageLockLost");
+        return;
+    }
+    note_client(message);
+    replace(&hub.authorization, soup_message_headers_get_one(headers, "Authorization"));
+    replace(&hub.match, soup_message_headers_get_one(headers, "If-Match"));
+    g_string_truncate(hub.headers, 0);
+    soup_message_headers_foreach(headers, collect_header, NULL);
+    g_ptr_array_add(hub.requests, g_strdup_printf("%s %s?%s", method, g_uri_get_path(uri),
+                                                  words != NULL ? words : ""));
+    g_ptr_array_add(hub.bodies, g_strndup(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes)));
+    hub.respond(message, g_ptr_array_index(hub.bodies, hub.bodies->len - 1));
 }
 
 static void
@@ -566,6 +575,7 @@ static void
 set_up(Fixture *fixture, gconstpointer unused)
 {
     hub.respond = accept_all;
+    hub.refuses_login = FALSE;
     hub.n_tunnels = 0;
     g_ptr_array_set_size(hub.requests, 0);
     g_ptr_array_set_size(hub.bodies, 0);
@@ -954,6 +964,22 @@ assert_detached(Fixture *fixture, Respond respond, SpokeCause cause, gint64 wait
     g_assert_cmpuint(fixture->n_closed, ==, 0);
 }
 
+/* Nobody is told that it is connected before the hub has accepted it. */
+static void
+test_login_is_refused(Fixture *fixture, gconstpointer unused)
+{
+    hub.refuses_login = TRUE;
+    hub.respond = refuse_token;
+    open_it(fixture);
+    wait_until(&fixture->n_opened, 1);
+
+    module->attach(fixture->transport, fixture->identity, fixture->token);
+    wait_until(&fixture->n_detached, 1);
+
+    g_assert_cmpuint(fixture->n_attached, ==, 0);
+    g_assert_cmpint(fixture->cause, ==, SPOKE_CAUSE_AUTHENTICATION_FAILED);
+}
+
 static void
 test_401(Fixture *fixture, gconstpointer unused)
 {
@@ -1278,6 +1304,7 @@ main(int argc, char **argv)
     add("send/rejects-too-large", test_send_rejects_too_large);
     add("send/keeps-order-in-bursts", test_send_keeps_order_in_bursts);
     add("send/again-on-a-stale-connection", test_send_again_on_a_stale_connection);
+    add("login/is-refused", test_login_is_refused);
     add("answer/4.5-401", test_401);
     add("answer/4.5-401-with-wrong-clock", test_401_with_wrong_clock);
     add("answer/4.5-403", test_403);

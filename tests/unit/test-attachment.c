@@ -258,16 +258,54 @@ test_detached_gives_its_messages_back(Fixture *fixture, gconstpointer unused)
 static void
 test_silence_of_one(Fixture *fixture, gconstpointer unused)
 {
+    g_autoptr(SpokeMessage) message = spoke_message_new(NULL, 0, NULL, 0, "x", 1);
+
     attach_all(fixture);
     fake_outbox_put(fixture->members[1].outbox, 1, 100);
     spoke_attachment_wake(fixture->members[1].attachment);
+    advance(fixture, SEC);
+    fake_transport_arrived(message, GUINT_TO_POINTER(7)); /* for the last one attached */
 
-    advance(fixture, SPOKE_CONNECTION_ACK_USEC);
+    advance(fixture, SPOKE_CONNECTION_ACK_USEC - SEC);
 
     assert_error(fixture, 1, SPOKE_CAUSE_KEEPALIVE);
     g_assert_cmpuint(fixture->transport->let_go->len, ==, 1);
     assert_states(fixture, "connected offline connected");
     g_assert_cmpuint(fixture->transport->n_alive, ==, 1);
+}
+
+/* Nobody gets an answer: it is the line. */
+static void
+test_silence_of_all(Fixture *fixture, gconstpointer unused)
+{
+    attach_all(fixture);
+    for (guint i = 0; i < N_MAX; i++) {
+        fake_outbox_put(fixture->members[i].outbox, 1, 100);
+        spoke_attachment_wake(fixture->members[i].attachment);
+    }
+
+    advance(fixture, SPOKE_CONNECTION_ACK_USEC);
+
+    assert_error(fixture, 1, SPOKE_CAUSE_KEEPALIVE);
+    assert_states(fixture, "offline offline offline");
+    g_assert_cmpuint(fixture->transport->n_alive, ==, 0);
+}
+
+/* A hub that takes the token and refuses what is done with it must not be asked again and again. */
+static void
+test_refusal_after_login_is_waited_out(Fixture *fixture, gconstpointer unused)
+{
+    attach(fixture, 0);
+    attach(fixture, 2);
+    for (guint i = 0; i < 3; i++) {
+        attach(fixture, 1);
+        detach(fixture, 1, SPOKE_CAUSE_AUTHENTICATION_FAILED);
+        if (i == 0)
+            advance(fixture, 1);
+    }
+
+    g_assert_cmpint(spoke_attachment_get_next_attempt(fixture->members[1].attachment), >=,
+                    fixture->clock->now_usec[SPOKE_CLOCK_WALL] + 5 * SEC);
 }
 
 static void
@@ -504,6 +542,8 @@ main(int argc, char **argv)
     add("/attachment/refusal/hubs-own-wait-is-kept", test_hubs_own_wait_is_kept);
     add("/attachment/refusal/gives-its-messages-back", test_detached_gives_its_messages_back);
     add("/attachment/silence/of-one", test_silence_of_one);
+    add("/attachment/silence/of-all", test_silence_of_all);
+    add("/attachment/refusal/after-login-is-waited-out", test_refusal_after_login_is_waited_out);
     add("/attachment/renewal/is-in-band", test_renewal_is_in_band);
     add("/attachment/credentials/are-used-in-band", test_new_credentials_are_used_in_band);
     add("/attachment/credentials/end-a-wait", test_new_credentials_end_a_wait);

@@ -272,7 +272,7 @@ test_reconfigure_adds_and_removes(Fixture *fixture, gconstpointer unused)
 
     reconfigure(fixture, "pump");
 
-    g_assert_cmpstr(fixture->said->str, ==, "+pump-boiler");
+    g_assert_cmpstr(fixture->said->str, ==, "-boiler+pump");
     g_assert_nonnull(spoke_devices_find(fixture->devices, "lamp"));
     g_assert_cmpuint(spoke_devices_get_n(fixture->devices), ==, 3);
 }
@@ -291,6 +291,23 @@ test_reconfigure_is_all_or_nothing(Fixture *fixture, gconstpointer unused)
     g_assert_error(error, SPOKE_ERROR, SPOKE_ERROR_INVALID_CONFIG);
     g_assert_true(g_str_has_prefix(error->message, "[Device boiler]: "));
     g_assert_cmpstr(fixture->said->str, ==, "");
+}
+
+static void
+test_reconfigure_renames(Fixture *fixture, gconstpointer unused)
+{
+    SpokeConfig *config = make_config("");
+    g_autoptr(GError) error = NULL;
+
+    start(fixture, &fake_transport_for_many, "boiler");
+    g_ptr_array_add(config->devices, make_own("heater", "boiler"));
+
+    g_assert_true(spoke_devices_reconfigure(fixture->devices, config, &error));
+
+    g_assert_no_error(error);
+    spoke_config_free(fixture->config);
+    fixture->config = config;
+    g_assert_cmpstr(fixture->said->str, ==, "-boiler+heater");
 }
 
 static void
@@ -332,6 +349,7 @@ main(int argc, char **argv)
     add("/devices/remove/lets-go", test_remove_lets_go);
     add("/devices/remove/refuses-the-configurations", test_remove_refuses_the_configurations);
     add("/devices/reconfigure/adds-and-removes", test_reconfigure_adds_and_removes);
+    add("/devices/reconfigure/renames", test_reconfigure_renames);
     add("/devices/reconfigure/is-all-or-nothing", test_reconfigure_is_all_or_nothing);
     add("/devices/users/are-let-in", test_users_are_let_in);
     return g_test_run();

@@ -410,7 +410,7 @@ spoke_amqp_engine_new(const SpokeAmqpEngineOptions *options, SpokeAmqpStream *st
         spoke_amqp_sasl_set(engine->transport);
     pn_transport_set_max_frame(engine->transport, FRAME_BYTES_MAX);
     /* Proton tells the peer half of it. */
-    pn_transport_set_idle_timeout(engine->transport, options->keepalive_sec * 2 * 1000);
+    pn_transport_set_idle_timeout(engine->transport, options->keepalive_sec * 3 / 2 * 1000);
     open_connection(engine, options);
     pn_transport_bind(engine->transport, engine->connection);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/transports/https/account.h"
 
+#include "daemon/transports/https/login.h"
 #include "daemon/transports/https/poll.h"
 #include "daemon/transports/https/uplink.h"
 
@@ -42,6 +43,7 @@ void
 spoke_account_drop(SpokeAccount *account)
 {
     g_clear_handle_id(&account->say_id, g_source_remove);
+    spoke_login_cancel(account);
     spoke_uplink_stop(account->uplink);
     spoke_poll_stop(account->poll);
     account->pool = NULL;
@@ -52,6 +54,7 @@ void
 spoke_account_finish(SpokeAccount *account)
 {
     account->is_finishing = TRUE;
+    spoke_login_cancel(account);
 }
 
 gboolean

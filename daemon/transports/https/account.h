@@ -4,8 +4,8 @@
 #include "daemon/transports/https/request.h"
 
 /*
- * One identity on the pool: its token, its telemetry on the way up (uplink.h) and its C2D messages
- * (poll.h). There is nothing to log in to: each request brings the token.
+ * One identity on the pool: its token, whether the hub accepts it (login.h), its telemetry on the
+ * way up (uplink.h) and its C2D messages (poll.h). Each request brings the token.
  */
 typedef struct SpokeAccount SpokeAccount;
 typedef struct SpokeUplink SpokeUplink;
@@ -13,6 +13,8 @@ typedef struct SpokePoll SpokePoll;
 
 /* All from the main loop; after each the account may be dropped. */
 typedef struct {
+    /* The login succeeded. */
+    void (*accepted)(SpokeAccount *account, gpointer user_data);
     void (*settled)(SpokeAccount *account, const SpokeSettlement *settlements, guint n,
                     gpointer user_data);
     /* @lock: what spoke_poll_settle() wants */
@@ -36,6 +38,7 @@ struct SpokeAccount {
     gpointer user_data;
     SpokeUplink *uplink; /* owned */
     SpokePoll *poll;     /* owned */
+    SpokeRequest *login; /* borrowed; NULL but while one is under way */
     gboolean is_finishing;
     guint say_id; /* the owner's source: something is to be said of it; goes with the account */
 };

@@ -2,6 +2,7 @@
 #include "daemon/transport.h"
 
 #include "daemon/transports/https/account.h"
+#include "daemon/transports/https/login.h"
 #include "daemon/transports/https/poll.h"
 #include "daemon/transports/https/uplink.h"
 
@@ -9,9 +10,9 @@
 
 /*
  * The device API over HTTPS. There is no connection in the protocol's sense: open() proves the way
- * to the hub with one request that needs no login, attach() keeps a token, and each request after
- * that stands for itself. What the hub says about an identity ends that identity; a request that
- * gets no answer ends all, and the daemon begins anew with open().
+ * to the hub with one request that needs no login, attach() has the hub accept a token, and each
+ * request after that stands for itself. What the hub says about an identity ends that identity; a
+ * request that gets no answer ends all, and the daemon begins anew with open().
  */
 struct SpokeTransport {
     const SpokeTransportEvents *events; /* borrowed, outlives us */
@@ -98,6 +99,14 @@ detach(SpokeTransport *self, SpokeAccount *account, SpokeCause cause, const char
 /* What the accounts say */
 
 static void
+on_accepted(SpokeAccount *account, gpointer user_data)
+{
+    SpokeTransport *self = user_data;
+
+    self->events->attached(account->identity, self->user_data);
+}
+
+static void
 on_settled(SpokeAccount *account, const SpokeSettlement *settlements, guint n, gpointer user_data)
 {
     SpokeTransport *self = user_data;
@@ -141,6 +150,7 @@ on_finished(SpokeAccount *account, gpointer user_data)
 }
 
 static const SpokeAccountEvents account_events = {
+    .accepted = on_accepted,
     .settled = on_settled,
     .arrived = on_arrived,
     .refused = on_refused,
@@ -225,6 +235,7 @@ find_account(SpokeTransport *self, SpokeIdentity *identity)
     return g_hash_table_lookup(self->accounts, identity);
 }
 
+/* A module can't log in, and a token that is renewed shows its worth with the next request. */
 static gboolean
 on_attached(gpointer user_data)
 {
@@ -262,13 +273,17 @@ https_attach(SpokeTransport *self, SpokeIdentity *identity, SpokeSecret *token)
         forget(self, account);
         account = NULL;
     }
-    if (account == NULL) {
+    gboolean is_new = account == NULL;
+
+    if (is_new) {
         account = spoke_account_new(identity, self->pool, &account_events, self);
         g_hash_table_insert(self->accounts, identity, account);
     }
     spoke_secret_unref(account->token);
     account->token = spoke_secret_ref(token);
-    if (account->say_id == 0)
+    if (is_new && identity->module_id == NULL)
+        spoke_login_start(account);
+    else if (account->login == NULL && account->say_id == 0)
         account->say_id = g_idle_add_full(G_PRIORITY_DEFAULT, on_attached, account, NULL);
 }
 
