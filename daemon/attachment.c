@@ -109,7 +109,9 @@ wait_for_retry(SpokeAttachment *self, SpokeCause cause, const char *detail, gint
     set_due_in(self, SPOKE_DUE_RETRY_WALL, delay_usec + SPOKE_CONNECTION_WALL_SLACK_USEC);
     self->next_attempt_usec = now(self, SPOKE_CLOCK_WALL) + delay_usec;
     if (self->connection->attachments->len == 1)
-        spoke_event_link_down(cause, detail != NULL ? detail : "", delay_usec);
+        spoke_event_link_down(&self->connection->streak, self->connection->options.host,
+                              self->identity->name, cause, detail != NULL ? detail : "",
+                              delay_usec);
     else if (!self->is_down)
         spoke_event_device_down(self->identity->name, self->identity->device_id, cause,
                                 detail != NULL ? detail : "", delay_usec);
@@ -307,7 +309,7 @@ spoke_attachment_note_attached(SpokeAttachment *self)
     SpokeConnection *connection = self->connection;
 
     if (self->place == SPOKE_PLACE_IN) { /* renewed in band */
-        spoke_event_token_renewed(self->token_expiry_usec, 0);
+        spoke_event_token_renewed(self->identity->name, self->token_expiry_usec, 0);
         schedule_renewal(self);
         spoke_attachment_tell_changed(self);
         return;

@@ -106,6 +106,10 @@ static const Row rows[] = {
                            "and that the proxy allows CONNECT to the hub's port; or choose a "
                            "transport that can use a proxy.",
                            SPOKE_PACE_NORMAL},
+    [SPOKE_CAUSE_NOT_INSTALLED] = {"NotInstalled",
+                                   "Install the transport (on Debian: the package spoked-amqp or "
+                                   "spoked-https), or choose another: Transport= in [Hub].",
+                                   SPOKE_PACE_SLOW},
     [SPOKE_CAUSE_UNSUPPORTED] = {"Unsupported",
                                  "Choose another transport for this device: Transport= in the "
                                  "configuration.",
@@ -154,6 +158,7 @@ spoke_cause_is_of_network(SpokeCause cause)
     case SPOKE_CAUSE_NOT_FOUND:
     case SPOKE_CAUSE_THROTTLED:
     case SPOKE_CAUSE_QUOTA_EXCEEDED:
+    case SPOKE_CAUSE_NOT_INSTALLED:
     case SPOKE_CAUSE_UNSUPPORTED:
         return FALSE;
     default:

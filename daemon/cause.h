@@ -34,6 +34,7 @@ typedef enum {
     SPOKE_CAUSE_QUOTA_EXCEEDED, /* the day's, or the hub is suspended: 403, resource-limit-exceeded
                                  */
     SPOKE_CAUSE_PROXY,          /* it refuses or can't, or the transport can't use one */
+    SPOKE_CAUSE_NOT_INSTALLED,  /* the transport's module is not there, or can't be loaded */
     SPOKE_CAUSE_UNSUPPORTED,    /* the transport can't carry this identity: a second one, X.509 */
     SPOKE_N_CAUSES,
 } SpokeCause;

@@ -3,6 +3,7 @@
 
 #include "daemon/connection.h"
 #include "daemon/deadlines.h"
+#include "daemon/events.h"
 #include "daemon/flow.h"
 #include "daemon/patience.h"
 
@@ -90,6 +91,7 @@ struct SpokeConnection {
     gint64 left_usec;                   /* boot clock: when a renewal took us off the line; or 0 */
     gint64 next_attempt_usec;           /* wall clock; while an attempt is scheduled */
     SpokePatience patience;
+    SpokeStreak streak;
     SpokeCause last_error; /* of the attempts, none of which has succeeded since */
     char *last_detail;     /* owned */
 
@@ -114,6 +116,8 @@ void spoke_connection_renew(SpokeConnection *connection);
 void spoke_connection_look_drained(SpokeConnection *connection);
 /* The transport is of no use any more. */
 void spoke_connection_give_up(SpokeConnection *connection, SpokeCause cause, const char *detail);
+/* Whose it is; NULL: several share it. */
+const char *spoke_connection_get_only_name(SpokeConnection *connection);
 gboolean spoke_connection_is_waiting(SpokeConnection *connection); /* an attempt is scheduled */
 
 /* attachment.c, for connection.c */

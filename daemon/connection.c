@@ -91,6 +91,12 @@ set_error(SpokeConnection *self, SpokeCause cause, const char *detail)
     self->last_detail = copy;
 }
 
+const char *
+spoke_connection_get_only_name(SpokeConnection *self)
+{
+    return self->attachments->len == 1 ? nth(self, 0)->identity->name : NULL;
+}
+
 /* Whether somebody is in, or may come in without waiting for a time of its own. */
 static gboolean
 is_anyone_here(SpokeConnection *self)
@@ -167,7 +173,8 @@ fail(SpokeConnection *self, SpokeCause cause, const char *detail)
 
     self->left_usec = 0;
     set_error(self, cause, detail);
-    spoke_event_link_down(cause, detail != NULL ? detail : "", delay_usec);
+    spoke_event_link_down(&self->streak, self->options.host, spoke_connection_get_only_name(self),
+                          cause, detail != NULL ? detail : "", delay_usec);
     set_attempt(self, delay_usec);
     spoke_deadlines_set_in(self->deadlines, DEADLINE_ATTEMPT_WALL,
                            delay_usec + SPOKE_CONNECTION_WALL_SLACK_USEC);
@@ -335,9 +342,10 @@ note_login(SpokeConnection *self)
     self->state =
         self->goal == SPOKE_GOAL_STAY ? SPOKE_CONNECTION_CONNECTED : SPOKE_CONNECTION_DRAINING;
     if (self->left_usec != 0)
-        spoke_event_token_renewed(first->token_expiry_usec, self->attached_usec - self->left_usec);
+        spoke_event_token_renewed(first->identity->name, first->token_expiry_usec,
+                                  self->attached_usec - self->left_usec);
     else
-        spoke_event_link_up(self->module->name, self->options.host, get_port(self),
+        spoke_event_link_up(&self->streak, self->module->name, self->options.host, get_port(self),
                             self->attached_usec - self->attempt_usec);
     self->left_usec = 0;
 }
@@ -422,7 +430,7 @@ wait_for_clock(SpokeConnection *self)
 static gboolean
 load_module(SpokeConnection *self, SpokeCause *ret_cause, GError **error)
 {
-    *ret_cause = SPOKE_CAUSE_INTERNAL;
+    *ret_cause = SPOKE_CAUSE_NOT_INSTALLED;
     self->module = self->given != NULL ? self->given
                                        : spoke_module_load(self->options.transport_dir,
                                                            self->options.transport, error);

@@ -153,7 +153,7 @@ on_paused(SpokePause pause, gpointer user_data)
 {
     SpokeDevice *self = user_data;
 
-    spoke_event_receive_paused(pause);
+    spoke_event_receive_paused(self->name, pause);
     update_receiving(self);
     say_changed(self);
 }
@@ -161,7 +161,9 @@ on_paused(SpokePause pause, gpointer user_data)
 static void
 on_dead_letter(guint64 id, SpokeDeadReason reason, guint delivery_count, gpointer user_data)
 {
-    spoke_event_dead_letter(id, spoke_dead_reason_to_string(reason), delivery_count);
+    const SpokeDevice *self = user_data;
+
+    spoke_event_dead_letter(self->name, id, spoke_dead_reason_to_string(reason), delivery_count);
 }
 
 static const SpokeDeliveryEvents delivery_events = {
@@ -291,7 +293,7 @@ spoke_device_new(const SpokeSurroundings *around, const SpokeConfig *config,
     self->attachment = spoke_attachment_new(self->identity, credentials, around->spool,
                                             self->outbox, &attachment_events, self);
     if (spoke_delivery_get_pause(self->delivery) != SPOKE_PAUSE_NOT)
-        spoke_event_receive_paused(spoke_delivery_get_pause(self->delivery));
+        spoke_event_receive_paused(self->name, spoke_delivery_get_pause(self->delivery));
     update_receiving(self);
     return g_steal_pointer(&self);
 }
@@ -339,7 +341,7 @@ spoke_device_join(SpokeDevice *self, const SpokeConfig *config, const SpokeDevic
     spoke_attachment_refuse(self->attachment,
                             g_error_matches(why, SPOKE_ERROR, SPOKE_ERROR_NOT_SUPPORTED)
                                 ? SPOKE_CAUSE_UNSUPPORTED
-                                : SPOKE_CAUSE_INTERNAL,
+                                : SPOKE_CAUSE_NOT_INSTALLED,
                             why->message);
     g_propagate_error(error, g_steal_pointer(&why));
     return FALSE;

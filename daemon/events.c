@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/events.h"
 
+#include "daemon/identity.h"
 #include "daemon/log.h"
 
 #include <syslog.h>
 
 /*
  * The ids are public: operators search for them and data/spoked.catalog explains each, so an id is
- * never reused for anything else. The one thing remembered is the present streak of failures, so
- * that a day without a line is one entry and not a thousand.
+ * never reused for anything else.
  */
 #define EVENT_STARTED         "13b55a82f6294b1d973f1cf5c61a5a87"
 #define EVENT_STOPPED         "92ed29439c8c473f9267235cd0f796cf"
@@ -30,10 +30,13 @@
 #define EVENT_DEVICE_UP       "e1f7a5d0c94c4d0a9ac0a0a4f3f9a2c7"
 #define EVENT_CERTIFICATE     "b7c3f0d86e3a4b0f8a55f9d0b0c1e4d2"
 
-static struct {
-    SpokeCause cause; /* NONE: the link is up, or was never tried */
-    guint64 failures; /* since it was up, whatever their cause */
-} streak;
+/* Which of several devices a sentence is about: nothing for the machine's own. */
+static const char *
+about(const char *name, char **ret_text)
+{
+    *ret_text = g_str_equal(name, SPOKE_DEVICE_SELF) ? g_strdup("") : g_strdup_printf("%s: ", name);
+    return *ret_text;
+}
 
 static char *
 number(guint64 value)
@@ -82,57 +85,62 @@ spoke_event_failed(const char *text)
 }
 
 void
-spoke_event_link_up(const char *transport, const char *host, guint16 port, gint64 took_usec)
+spoke_event_link_up(SpokeStreak *streak, const char *transport, const char *host, guint16 port,
+                    gint64 took_usec)
 {
     g_autofree char *port_text = number(port);
     g_autofree char *took = number((guint64)MAX(took_usec, 0));
     g_autofree char *took_text = duration(took_usec);
-    g_autofree char *failures = number(streak.failures);
+    g_autofree char *failures = number(streak->failures);
     g_autoptr(GString) text = g_string_new(NULL);
 
     g_string_printf(text, "Connected to %s:%s over %s in %s", host, port_text, transport,
                     took_text);
-    if (streak.failures > 0)
+    if (streak->failures > 0)
         g_string_append_printf(text, ", after %s failed attempt%s", failures,
-                               streak.failures == 1 ? "" : "s");
+                               streak->failures == 1 ? "" : "s");
 
     spoke_log_entry(LOG_INFO, EVENT_LINK_UP, text->str, "SPOKE_TRANSPORT", transport, "SPOKE_HOST",
                     host, "SPOKE_PORT", port_text, "SPOKE_TOOK_USEC", took, "SPOKE_FAILURES",
                     failures, NULL);
-    streak.cause = SPOKE_CAUSE_NONE;
-    streak.failures = 0;
+    streak->cause = SPOKE_CAUSE_NONE;
+    streak->failures = 0;
 }
 
 void
-spoke_event_link_down(SpokeCause cause, const char *detail, gint64 retry_usec)
+spoke_event_link_down(SpokeStreak *streak, const char *host, const char *name, SpokeCause cause,
+                      const char *detail, gint64 retry_usec)
 {
-    streak.failures++;
-    if (cause == streak.cause)
+    streak->failures++;
+    if (cause == streak->cause)
         return;
-    streak.cause = cause;
+    streak->cause = cause;
 
-    const char *name = spoke_cause_to_string(cause);
+    const char *cause_name = spoke_cause_to_string(cause);
     const char *remedy = spoke_cause_get_remedy(cause);
     g_autofree char *retry = number((guint64)MAX(retry_usec, 0));
     g_autofree char *wait_text = duration(retry_usec);
     g_autofree char *retry_text =
         retry_usec < 1000 ? g_strdup("at once") : g_strconcat("in ", wait_text, NULL);
+    g_autofree char *whose = NULL;
     g_autoptr(GString) text = g_string_new(NULL);
 
-    g_string_printf(text, "Not connected: %s", name);
+    g_string_printf(text, "%sNot connected: %s", name != NULL ? about(name, &whose) : "",
+                    cause_name);
     if (detail != NULL && *detail != '\0')
         g_string_append_printf(text, " (%s)", detail);
     g_string_append_printf(text, "; next attempt %s. %s", retry_text, remedy);
 
     /* A slow pace means that waiting alone will hardly help. */
     int priority = spoke_cause_get_pace(cause) == SPOKE_PACE_SLOW ? LOG_ERR : LOG_WARNING;
-    spoke_log_entry(priority, EVENT_LINK_DOWN, text->str, "SPOKE_CAUSE", name, "SPOKE_DETAIL",
+    spoke_log_entry(priority, EVENT_LINK_DOWN, text->str, "SPOKE_HOST", host, "SPOKE_NAME",
+                    name != NULL ? name : "", "SPOKE_CAUSE", cause_name, "SPOKE_DETAIL",
                     detail != NULL ? detail : "", "SPOKE_RETRY_USEC", retry, NULL);
 }
 
 /* Several times on a quiet day, hence a debug line. */
 void
-spoke_event_token_renewed(gint64 expiry_usec, gint64 down_usec)
+spoke_event_token_renewed(const char *name, gint64 expiry_usec, gint64 down_usec)
 {
     if (!spoke_log_is_debug())
         return;
@@ -143,11 +151,13 @@ spoke_event_token_renewed(gint64 expiry_usec, gint64 down_usec)
     g_autofree char *expiry_field = number((guint64)MAX(expiry_usec, 0));
     g_autofree char *down = number((guint64)MAX(down_usec, 0));
     g_autofree char *down_text = duration(down_usec);
-    g_autofree char *text = g_strdup_printf(
-        "Token renewed, good until %s; the link was away for %s", expiry_text, down_text);
+    g_autofree char *whose = NULL;
+    g_autofree char *text =
+        g_strdup_printf("%sToken renewed, good until %s; the link was away for %s",
+                        about(name, &whose), expiry_text, down_text);
 
-    spoke_log_entry(LOG_DEBUG, EVENT_TOKEN_RENEWED, text, "SPOKE_EXPIRY_USEC", expiry_field,
-                    "SPOKE_DOWN_USEC", down, NULL);
+    spoke_log_entry(LOG_DEBUG, EVENT_TOKEN_RENEWED, text, "SPOKE_NAME", name, "SPOKE_EXPIRY_USEC",
+                    expiry_field, "SPOKE_DOWN_USEC", down, NULL);
 }
 
 void
@@ -214,32 +224,35 @@ spoke_event_strangers(const char *identity, guint64 queued, guint64 received)
 }
 
 void
-spoke_event_rejected(guint64 id, const char *app, gsize bytes, const char *reason)
+spoke_event_rejected(const char *name, guint64 id, const char *app, gsize bytes, const char *reason)
 {
     g_autofree char *id_text = number(id);
     g_autofree char *bytes_text = number(bytes);
-    g_autofree char *text = g_strdup_printf("Message %s from %s, %s bytes, is given up: %s",
-                                            id_text, app, bytes_text, reason);
+    g_autofree char *whose = NULL;
+    g_autofree char *text = g_strdup_printf("%sMessage %s from %s, %s bytes, is given up: %s",
+                                            about(name, &whose), id_text, app, bytes_text, reason);
 
-    spoke_log_entry(LOG_ERR, EVENT_REJECTED, text, "SPOKE_MESSAGE", id_text, "SPOKE_APP", app,
-                    "SPOKE_BYTES", bytes_text, "SPOKE_REASON", reason, NULL);
+    spoke_log_entry(LOG_ERR, EVENT_REJECTED, text, "SPOKE_NAME", name, "SPOKE_MESSAGE", id_text,
+                    "SPOKE_APP", app, "SPOKE_BYTES", bytes_text, "SPOKE_REASON", reason, NULL);
 }
 
 void
-spoke_event_dead_letter(guint64 id, const char *reason, guint delivery_count)
+spoke_event_dead_letter(const char *name, guint64 id, const char *reason, guint delivery_count)
 {
     g_autofree char *id_text = number(id);
     g_autofree char *count = number(delivery_count);
-    g_autofree char *text = g_strdup_printf("Message %s became a dead letter: %s, handed out %s "
+    g_autofree char *whose = NULL;
+    g_autofree char *text = g_strdup_printf("%sMessage %s became a dead letter: %s, handed out %s "
                                             "time%s",
-                                            id_text, reason, count, delivery_count == 1 ? "" : "s");
+                                            about(name, &whose), id_text, reason, count,
+                                            delivery_count == 1 ? "" : "s");
 
-    spoke_log_entry(LOG_WARNING, EVENT_DEAD_LETTER, text, "SPOKE_MESSAGE", id_text, "SPOKE_REASON",
-                    reason, "SPOKE_DELIVERY_COUNT", count, NULL);
+    spoke_log_entry(LOG_WARNING, EVENT_DEAD_LETTER, text, "SPOKE_NAME", name, "SPOKE_MESSAGE",
+                    id_text, "SPOKE_REASON", reason, "SPOKE_DELIVERY_COUNT", count, NULL);
 }
 
 void
-spoke_event_receive_paused(SpokePause pause)
+spoke_event_receive_paused(const char *name, SpokePause pause)
 {
     static const struct {
         const char *reason;
@@ -251,10 +264,12 @@ spoke_event_receive_paused(SpokePause pause)
                                             "there"},
     };
     gboolean is_paused = pause != SPOKE_PAUSE_NOT;
+    g_autofree char *whose = NULL;
+    g_autofree char *text = g_strconcat(about(name, &whose), pauses[pause].text, NULL);
 
-    spoke_log_entry(is_paused ? LOG_WARNING : LOG_INFO, EVENT_RECEIVE_PAUSED, pauses[pause].text,
-                    "SPOKE_PAUSED", is_paused ? "1" : "0", "SPOKE_REASON", pauses[pause].reason,
-                    NULL);
+    spoke_log_entry(is_paused ? LOG_WARNING : LOG_INFO, EVENT_RECEIVE_PAUSED, text, "SPOKE_NAME",
+                    name, "SPOKE_PAUSED", is_paused ? "1" : "0", "SPOKE_REASON",
+                    pauses[pause].reason, NULL);
 }
 
 void

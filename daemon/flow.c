@@ -180,7 +180,8 @@ on_accepted(SpokeFlow *flow, guint64 id)
 static void
 reject(SpokeFlow *flow, SpokeMessage *message, const char *detail)
 {
-    spoke_event_rejected(message->id, message->app != NULL ? message->app : "an unknown program",
+    spoke_event_rejected(flow->identity->name, message->id,
+                         message->app != NULL ? message->app : "an unknown program",
                          message->body_size, detail);
     spoke_outbox_settle(flow->outbox, message, SPOKE_OUTCOME_REJECTED, detail);
 }
@@ -238,11 +239,11 @@ spoke_flow_end(SpokeFlow *flow, SpokeCause cause, gint64 lived_usec)
 
     flow->module = NULL;
     flow->transport = NULL;
-    flow->identity = NULL;
     g_hash_table_remove_all(flow->arrivals);
     cause = spoke_suspicion_note_end(&flow->suspicion, &end);
     if (spoke_suspicion_is_proved(&flow->suspicion))
         reject_suspect(flow);
+    flow->identity = NULL;
     give_back(flow);
     return cause;
 }

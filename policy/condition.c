@@ -7,18 +7,11 @@ G_DEFINE_QUARK(spoke_rules_error, spoke_rules_error)
 
 /* The order is the order of bits in a value. A unit test compares it with daemon/cause.c. */
 static const char *const causes[] = {
-    "Closed",         "Dns",
-    "TcpRefused",     "TcpTimeout",
-    "Network",        "Tls",
-    "Certificate",    "Protocol",
-    "BadCredentials", "AuthenticationFailed",
-    "Unavailable",    "ClosedByHub",
-    "Evicted",        "KeepAlive",
-    "Credentials",    "Clock",
-    "Storage",        "Internal",
-    "NotFound",       "Throttled",
-    "QuotaExceeded",  "Proxy",
-    "Unsupported",    NULL,
+    "Closed",        "Dns",         "TcpRefused",   "TcpTimeout",     "Network",
+    "Tls",           "Certificate", "Protocol",     "BadCredentials", "AuthenticationFailed",
+    "Unavailable",   "ClosedByHub", "Evicted",      "KeepAlive",      "Credentials",
+    "Clock",         "Storage",     "Internal",     "NotFound",       "Throttled",
+    "QuotaExceeded", "Proxy",       "NotInstalled", "Unsupported",    NULL,
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(causes) <= 64);
 

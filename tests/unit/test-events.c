@@ -10,6 +10,8 @@
  * Each test runs in a process of its own, whose stderr is not the journal, and looks at the lines
  * there.
  */
+static SpokeStreak streak;
+
 static gboolean
 in_subprocess(void)
 {
@@ -25,12 +27,12 @@ static void
 test_link_down_is_logged_once_per_streak(void)
 {
     if (in_subprocess()) {
-        spoke_event_link_down(SPOKE_CAUSE_DNS, "no address", 500000);
-        spoke_event_link_down(SPOKE_CAUSE_DNS, "no address", 1700000);
-        spoke_event_link_down(SPOKE_CAUSE_TCP_REFUSED, NULL, 2000000);
-        spoke_event_link_down(SPOKE_CAUSE_TCP_REFUSED, NULL, 4000000);
-        spoke_event_link_up("mqtt", "h", 8883, 12345678);
-        spoke_event_link_down(SPOKE_CAUSE_TCP_REFUSED, "again", 2000000);
+        spoke_event_link_down(&streak, "h", "self", SPOKE_CAUSE_DNS, "no address", 500000);
+        spoke_event_link_down(&streak, "h", "self", SPOKE_CAUSE_DNS, "no address", 1700000);
+        spoke_event_link_down(&streak, "h", "self", SPOKE_CAUSE_TCP_REFUSED, NULL, 2000000);
+        spoke_event_link_down(&streak, "h", "self", SPOKE_CAUSE_TCP_REFUSED, NULL, 4000000);
+        spoke_event_link_up(&streak, "mqtt", "h", 8883, 12345678);
+        spoke_event_link_down(&streak, "h", "self", SPOKE_CAUSE_TCP_REFUSED, "again", 2000000);
         return;
     }
     g_test_trap_assert_stderr(
@@ -47,7 +49,7 @@ static void
 test_link_down_level_follows_pace(void)
 {
     if (in_subprocess()) {
-        spoke_event_link_down(SPOKE_CAUSE_AUTHENTICATION_FAILED, NULL, 0);
+        spoke_event_link_down(&streak, "h", "self", SPOKE_CAUSE_AUTHENTICATION_FAILED, NULL, 0);
         return;
     }
     g_test_trap_assert_stderr("spoked: error: Not connected: AuthenticationFailed*");
@@ -57,9 +59,9 @@ static void
 test_link_down_says_at_once(void)
 {
     if (in_subprocess()) {
-        spoke_event_link_down(SPOKE_CAUSE_DNS, NULL, 0);
-        spoke_event_link_down(SPOKE_CAUSE_TCP_REFUSED, NULL, 999);
-        spoke_event_link_down(SPOKE_CAUSE_DNS, NULL, 1000);
+        spoke_event_link_down(&streak, "h", "self", SPOKE_CAUSE_DNS, NULL, 0);
+        spoke_event_link_down(&streak, "h", "self", SPOKE_CAUSE_TCP_REFUSED, NULL, 999);
+        spoke_event_link_down(&streak, "h", "self", SPOKE_CAUSE_DNS, NULL, 1000);
         return;
     }
     g_test_trap_assert_stderr("spoked: warning: Not connected: Dns; next attempt at once. *.\n"
@@ -72,7 +74,7 @@ static void
 test_link_up_without_failures(void)
 {
     if (in_subprocess()) {
-        spoke_event_link_up("mqtt", "h", 8883, 180000);
+        spoke_event_link_up(&streak, "mqtt", "h", 8883, 180000);
         return;
     }
     g_test_trap_assert_stderr("spoked: info: Connected to h:8883 over mqtt in 180 ms\n");
@@ -82,9 +84,9 @@ static void
 test_token_renewed_is_a_debug_line(void)
 {
     if (in_subprocess()) {
-        spoke_event_token_renewed(1893456000 * (gint64)G_USEC_PER_SEC, 90000);
+        spoke_event_token_renewed("self", 1893456000 * (gint64)G_USEC_PER_SEC, 90000);
         spoke_log_setup(TRUE);
-        spoke_event_token_renewed(1893456000 * (gint64)G_USEC_PER_SEC, 90000);
+        spoke_event_token_renewed("self", 1893456000 * (gint64)G_USEC_PER_SEC, 90000);
         return;
     }
     g_test_trap_assert_stderr("spoked: debug: Token renewed, good until 2030-01-01T00:00:00Z; the "
@@ -106,11 +108,11 @@ test_every_event_is_one_line(void)
         spoke_event_spool_full(FALSE);
         spoke_event_spool_failed("disk I/O error");
         spoke_event_strangers("h/old", 7, 1);
-        spoke_event_rejected(11, "meter.service", 5, "the hub minds");
-        spoke_event_dead_letter(12, "delivery-count", 10);
-        spoke_event_receive_paused(SPOKE_PAUSE_FULL);
-        spoke_event_receive_paused(SPOKE_PAUSE_STORAGE);
-        spoke_event_receive_paused(SPOKE_PAUSE_NOT);
+        spoke_event_rejected("boiler", 11, "meter.service", 5, "the hub minds");
+        spoke_event_dead_letter("self", 12, "delivery-count", 10);
+        spoke_event_receive_paused("self", SPOKE_PAUSE_FULL);
+        spoke_event_receive_paused("self", SPOKE_PAUSE_STORAGE);
+        spoke_event_receive_paused("self", SPOKE_PAUSE_NOT);
         spoke_event_clock_unset();
         return;
     }
@@ -128,7 +130,8 @@ test_every_event_is_one_line(void)
         "spoked: error: The message store failed: disk I/O error\n"
         "spoked: warning: The message store holds messages of another identity, h/old: 7 to send "
         "and 1 received; *\n"
-        "spoked: error: Message 11 from meter.service, 5 bytes, is given up: the hub minds\n"
+        "spoked: error: boiler: Message 11 from meter.service, 5 bytes, is given up: the hub "
+        "minds\n"
         "spoked: warning: Message 12 became a dead letter: delivery-count, handed out 10 times\n"
         "spoked: warning: The inbox is full; *\n"
         "spoked: warning: The disk takes no messages *\n"
