@@ -35,22 +35,37 @@ on_ended(GObject *source, GAsyncResult *result, gpointer user_data)
     g_assert_no_error(error);
 }
 
+/* A file, not a pipe: who is told of a usage error does not read it. */
+static int
+open_input(const char *input)
+{
+    g_autofree char *path = NULL;
+    g_autoptr(GError) error = NULL;
+    int fd = g_file_open_tmp("spokectl-input-XXXXXX", &path, &error);
+
+    g_assert_no_error(error);
+    g_unlink(path);
+    if (input != NULL)
+        g_assert_cmpint(write(fd, input, strlen(input)), ==, (gssize)strlen(input));
+    g_assert_cmpint(lseek(fd, 0, SEEK_SET), ==, 0);
+    return fd;
+}
+
 /* @line: the arguments; @input: what comes on standard input */
 static void
 start(Run *run, const char *line, const char *input)
 {
+    g_autoptr(GSubprocessLauncher) launcher =
+        g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE);
     g_autofree char *words = g_strconcat(SPOKECTL " ", line, NULL);
     g_auto(GStrv) argv = NULL;
     g_autoptr(GError) error = NULL;
 
     g_assert_true(g_shell_parse_argv(words, NULL, &argv, &error));
-    run->process =
-        g_subprocess_newv((const char *const *)argv,
-                          G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE |
-                              G_SUBPROCESS_FLAGS_STDERR_PIPE,
-                          &error);
+    g_subprocess_launcher_take_stdin_fd(launcher, open_input(input));
+    run->process = g_subprocess_launcher_spawnv(launcher, (const char *const *)argv, &error);
     g_assert_no_error(error);
-    g_subprocess_communicate_utf8_async(run->process, input, NULL, on_ended, run);
+    g_subprocess_communicate_utf8_async(run->process, NULL, NULL, on_ended, run);
 }
 
 static void
