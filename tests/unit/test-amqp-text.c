@@ -215,7 +215,10 @@ test_decode_c2d(Fixture *fixture, gconstpointer unused)
     guint8 *map = spoke_amqp_put_descriptor(buffer, SPOKE_AMQP_MESSAGE_ANNOTATIONS);
     guint8 *end = spoke_amqp_put_symbol(map + SPOKE_AMQP_OVERHEAD, "x-opt-sequence-number");
     end = spoke_amqp_put_ulong(end, 7);
-    end = spoke_amqp_close_map(map, end, 2);
+    end = spoke_amqp_put_symbol(end, "iothub-deliverycount");
+    *end++ = 0x50; /* a ubyte */
+    *end++ = 2;
+    end = spoke_amqp_close_map(map, end, 4);
     guint8 *list = spoke_amqp_put_descriptor(end, SPOKE_AMQP_PROPERTIES);
     static const guint8 uuid[] = {0x98, 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef,
                                   0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef};
@@ -257,6 +260,19 @@ test_decode_c2d(Fixture *fixture, gconstpointer unused)
     g_assert_cmpstr(find_property(message, "nothing"), ==, "");
     g_assert_null(find_property(message, "iothub-ack"));
     g_assert_cmpmem(spoke_message_body(message), message->body_size, "abc", 3);
+    g_assert_cmpuint(message->delivery_count, ==, 2);
+}
+
+/* With and without the count among the header's five fields. */
+static void
+test_decode_delivery_count_in_header(Fixture *fixture, gconstpointer unused)
+{
+    g_autoptr(SpokeMessage) counted =
+        spoke_amqp_decode("\x00\x53\x70\xc0\x07\x05\x40\x40\x40\x40\x52\x03", 12);
+    g_autoptr(SpokeMessage) uncounted = spoke_amqp_decode("\x00\x53\x70\xc0\x02\x01\x40", 7);
+
+    g_assert_cmpuint(counted->delivery_count, ==, 3);
+    g_assert_cmpuint(uncounted->delivery_count, ==, 0);
 }
 
 static void
@@ -462,6 +478,7 @@ main(int argc, char **argv)
     add("/amqp-text/encode/put-token", test_encode_put_token);
     add("/amqp-text/fault/needs-ascii-symbols", test_fault_needs_ascii_symbols);
     add("/amqp-text/decode/c2d", test_decode_c2d);
+    add("/amqp-text/decode/delivery-count-in-header", test_decode_delivery_count_in_header);
     add("/amqp-text/decode/cut-short", test_decode_cut_short);
     add("/amqp-text/decode/text-is-valid", test_decode_text_is_valid);
     add("/amqp-text/decode/value-body", test_decode_value_body);

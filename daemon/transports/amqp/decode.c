@@ -9,14 +9,15 @@
 
 /*
  * The body may be several data sections, which are one body in pieces, or one value that is text
- * or bytes. Of the header and the annotations only the delivery count has a place on this side.
+ * or bytes. Of the header and the annotations only the delivery count has a place on this side,
+ * which may stand in either.
  */
 
 typedef struct {
     GByteArray *system;
     GByteArray *properties;
     GByteArray *body;
-    gint64 delivery_count;
+    gint64 delivery_count; /* as told in either place, or 0 */
 } Parts;
 
 /* The fields of the properties section, in their order; NULL: not told. Source: AMQP 1.0, part
@@ -118,6 +119,15 @@ take_body(GByteArray *body, const SpokeAmqpValue *section)
         g_byte_array_append(body, data, (guint)size);
 }
 
+static void
+take_delivery_count(Parts *parts, const SpokeAmqpValue *value)
+{
+    gint64 count = 0;
+
+    if (spoke_amqp_get_number(value, &count))
+        parts->delivery_count = MAX(parts->delivery_count, count);
+}
+
 /* Its fifth field. Source: AMQP 1.0, part 3.2.1. */
 static void
 take_header(Parts *parts, const SpokeAmqpValue *section)
@@ -130,7 +140,24 @@ take_header(Parts *parts, const SpokeAmqpValue *section)
     for (guint i = 0; i < 5; i++)
         if (!spoke_amqp_read(&members, &value))
             return;
-    (void)spoke_amqp_get_number(&value, &parts->delivery_count);
+    take_delivery_count(parts, &value);
+}
+
+/* Source: iot-hub-protocol.md, 3.6. */
+static void
+take_annotations(Parts *parts, const SpokeAmqpValue *section)
+{
+    SpokeAmqpReader members;
+    SpokeAmqpValue key, value;
+
+    if (!spoke_amqp_enter(section, &members))
+        return;
+    while (spoke_amqp_read(&members, &key) && spoke_amqp_read(&members, &value)) {
+        g_autofree char *name = spoke_amqp_to_text(&key);
+
+        if (g_strcmp0(name, "iothub-deliverycount") == 0)
+            take_delivery_count(parts, &value);
+    }
 }
 
 static void
@@ -139,6 +166,9 @@ take_section(Parts *parts, guint64 descriptor, const SpokeAmqpValue *section)
     switch (descriptor) {
     case SPOKE_AMQP_HEADER:
         take_header(parts, section);
+        break;
+    case SPOKE_AMQP_MESSAGE_ANNOTATIONS:
+        take_annotations(parts, section);
         break;
     case SPOKE_AMQP_PROPERTIES:
         take_properties(parts->system, section);
