@@ -352,6 +352,7 @@ renew(SpokeAttachment *self)
 SpokeCause
 spoke_attachment_leave(SpokeAttachment *self, SpokeCause cause)
 {
+    gboolean is_any_lost = spoke_flow_get_arrivals(self->flow) > 0;
     gint64 lived_usec = 0;
 
     if (self->place == SPOKE_PLACE_IN) {
@@ -367,7 +368,10 @@ spoke_attachment_leave(SpokeAttachment *self, SpokeCause cause)
     spoke_attachment_clear_due(self, SPOKE_DUE_RENEW);
     if (lived_usec >= SPOKE_SUSPICION_LIVED_USEC)
         spoke_patience_reset(&self->patience);
-    return spoke_flow_end(self->flow, cause, lived_usec);
+    cause = spoke_flow_end(self->flow, cause, lived_usec);
+    if (is_any_lost)
+        self->events->lost(self->user_data);
+    return cause;
 }
 
 void

@@ -23,13 +23,15 @@ typedef enum {
 
 const char *spoke_connection_state_to_string(SpokeConnectionState state); /* "offline", … */
 
-/* Both from the main loop. */
+/* All from the main loop, @lost also from within what makes it leave its connection. */
 typedef struct {
     /* State, transport, last error, next attempt or token expiry has changed. */
     void (*changed)(gpointer user_data);
     /* A C2D message; answer with spoke_attachment_settle() once, also after the connection is gone
      * (a stale token is ignored). (transfer none) */
     void (*arrived)(SpokeMessage *message, guint64 token, gpointer user_data);
+    /* The connection is gone: what has arrived and is not settled can't be settled any more. */
+    void (*lost)(gpointer user_data);
 } SpokeAttachmentEvents;
 
 /* @spool (for message ids) and @outbox are borrowed and outlive us; the outbox's ready() must come

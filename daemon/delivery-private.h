@@ -31,6 +31,7 @@ struct SpokeDelivery {
     gboolean storage_failing;  /* and it has not worked since */
     gboolean full;             /* the inbox; with hysteresis */
     SpokePause pause;          /* as last said */
+    guint holds_ended;         /* so often, all at a time */
     gboolean stopped;
     guint64 received;
 };

@@ -309,7 +309,7 @@ set_alarms(SpokeDelivery *self)
     for (GList *link = spoke_shelf_peek_alive(self->shelf); link != NULL; link = link->next) {
         const SpokeParcel *parcel = link->data;
 
-        if (parcel->hub_done != NULL)
+        if (parcel->hub_done != NULL && parcel->state != SPOKE_PARCEL_LEAVING)
             boot_usec = MIN(boot_usec, parcel->hub_end_usec);
         if (parcel->state == SPOKE_PARCEL_LOCKED)
             boot_usec = MIN(boot_usec, parcel->lock_end_usec);

@@ -63,12 +63,16 @@ spoke_delivery_new(SpokeInbox *inbox, SpokeClock *clock, const SpokeDeliveryOpti
     return g_steal_pointer(&self);
 }
 
-/* They are ours: they are on disk. */
-static void
-end_holds(SpokeDelivery *self)
+/* They are ours: they are on disk. Those that are being given back are not. */
+void
+spoke_delivery_end_holds(SpokeDelivery *self)
 {
-    for (GList *link = spoke_shelf_peek_alive(self->shelf); link != NULL; link = link->next)
-        spoke_parcel_end_hold(link->data, SPOKE_VERDICT_ACCEPT);
+    self->holds_ended++;
+    for (GList *link = spoke_shelf_peek_alive(self->shelf); link != NULL; link = link->next) {
+        SpokeParcel *parcel = link->data;
+
+        spoke_parcel_end_hold(parcel, parcel->hub_verdict);
+    }
 }
 
 void
@@ -79,7 +83,7 @@ spoke_delivery_free(SpokeDelivery *self)
 
     if (self->shelf != NULL) {
         spoke_delivery_stop(self);
-        end_holds(self);
+        spoke_delivery_end_holds(self);
     }
     while (!g_queue_is_empty(&self->receivers))
         spoke_receiver_refuse(g_queue_pop_head(&self->receivers), SPOKE_ERROR_SHUTDOWN,
@@ -181,6 +185,12 @@ store(SpokeDelivery *self, SpokeMessage *message, SpokeInboxFunc done, gpointer 
     spoke_delivery_ask_for_run(self);
 }
 
+static gboolean
+is_given_back(const SpokeParcel *parcel)
+{
+    return parcel->state == SPOKE_PARCEL_LEAVING && parcel->hub_verdict != SPOKE_VERDICT_ACCEPT;
+}
+
 /* @ret_parcel: what has been stored; NULL if that was not needed or not possible */
 static void
 take_over(SpokeDelivery *self, SpokeMessage *message, SpokeInboxFunc done, gpointer user_data,
@@ -188,12 +198,15 @@ take_over(SpokeDelivery *self, SpokeMessage *message, SpokeInboxFunc done, gpoin
 {
     SpokeDigest digest = spoke_digest_of(message);
     SpokeParcel *repeated = spoke_shelf_find_repeated(self->shelf, digest);
+    SpokeVerdict verdict = SPOKE_VERDICT_REJECT;
     GError *error = NULL;
 
     *ret_parcel = NULL;
     if (repeated != NULL && repeated->state == SPOKE_PARCEL_STORING)
         spoke_parcel_add_waiter(repeated, done, user_data);
-    else if (repeated != NULL || spoke_shelf_has_had(self->shelf, digest))
+    else if (repeated != NULL && !is_given_back(repeated))
+        answer_later(self, done, user_data, NULL);
+    else if (spoke_shelf_has_had(self->shelf, digest, &verdict) && verdict == SPOKE_VERDICT_ACCEPT)
         answer_later(self, done, user_data, NULL);
     else if (!check_room(self, &error))
         answer_later(self, done, user_data, error);
@@ -213,7 +226,9 @@ spoke_delivery_take_over(SpokeDelivery *self, SpokeMessage *message, SpokeInboxF
 /* The hub waits for a verdict on a message that is on its way to the disk. */
 typedef struct {
     SpokeDelivery *delivery; /* borrowed, outlives us */
-    SpokeParcel *parcel;     /* borrowed; NULL: a repeat, whose verdict has been given */
+    SpokeParcel *parcel;     /* borrowed; NULL: a repeat */
+    SpokeVerdict verdict;    /* on a repeat */
+    guint holds_ended;       /* as it was at first */
     SpokeVerdictFunc done;
     gpointer user_data;
 } Hold;
@@ -233,24 +248,25 @@ on_held_stored(const GError *error, gpointer user_data)
 
     if (error != NULL)
         self->done(SPOKE_VERDICT_RELEASE, self->user_data);
-    else if (self->parcel == NULL)
-        self->done(SPOKE_VERDICT_ACCEPT, self->user_data);
+    else if (self->parcel == NULL || self->holds_ended != self->delivery->holds_ended)
+        self->done(self->verdict, self->user_data);
     else
         hold(self->delivery, self->parcel, self->done, self->user_data);
 }
 
+/* It can be told what becomes of the message: sooner or later something does. */
 static gboolean
 is_pending(const SpokeParcel *parcel)
 {
-    return parcel->state == SPOKE_PARCEL_WAITING || parcel->state == SPOKE_PARCEL_PROMISED ||
-           parcel->state == SPOKE_PARCEL_LOCKED;
+    return parcel->state != SPOKE_PARCEL_STORING && parcel->dead == SPOKE_DEAD_NOT;
 }
 
 void
 spoke_delivery_hold(SpokeDelivery *self, SpokeMessage *message, SpokeVerdictFunc done,
                     gpointer user_data)
 {
-    SpokeParcel *repeated = spoke_shelf_find_repeated(self->shelf, spoke_digest_of(message));
+    SpokeDigest digest = spoke_digest_of(message);
+    SpokeParcel *repeated = spoke_shelf_find_repeated(self->shelf, digest);
 
     /* After a lost connection the hub sends again what it has no verdict on. */
     if (repeated != NULL && is_pending(repeated)) {
@@ -261,9 +277,13 @@ spoke_delivery_hold(SpokeDelivery *self, SpokeMessage *message, SpokeVerdictFunc
     Hold *waiting = g_new0(Hold, 1);
 
     waiting->delivery = self;
+    waiting->holds_ended = self->holds_ended;
     waiting->done = done;
     waiting->user_data = user_data;
-    take_over(self, message, on_held_stored, waiting, &waiting->parcel);
+    if (repeated == NULL && spoke_shelf_has_had(self->shelf, digest, &waiting->verdict))
+        answer_later(self, on_held_stored, waiting, NULL);
+    else
+        take_over(self, message, on_held_stored, waiting, &waiting->parcel);
 }
 
 static gboolean

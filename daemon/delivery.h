@@ -29,12 +29,17 @@
  *   inbox (dead letters too), or as one of the last 256 that left it since the start, is answered
  *   as taken over and not stored. Not guaranteed: after a restart the latter are forgotten, so a
  *   message completed shortly before may come again; without a message-id nothing is recognised.
+ * - While the hub waits for a verdict, abandoned and rejected messages go back to it and leave the
+ *   inbox first. Whether the verdict gets there is not known here; so a rejected message that the
+ *   hub sends again is rejected again, or, if it comes where no verdict can be told, is a new one.
+ *   After a restart it is a new one in any case: until the hub has heard, it is not lost, but may
+ * be handed out once more.
  * - An owner that does not read what it was sent is slow: it gets nothing until it has caught up,
  * its observers are not there for what comes meanwhile, its handlers are busy.
  * - When the disk fails, nothing is handed out and receiving pauses for half a minute at a time.
  *
- * Callbacks come from the main loop, never from within a function of this file, save _drop_owner()
- * and _free(), which answer those that wait. They may call back in, but not free.
+ * Callbacks come from the main loop, never from within a function of this file, save _drop_owner(),
+ * _end_holds() and _free(), which answer those that wait. They may call back in, but not free.
  *
  * Owners: @owner names a connection (a bus name) for subscriptions and their locks, @user a user
  * (decimal uid) for locks of receivers; a lock of a subscription ends when the owner leaves.
@@ -126,6 +131,9 @@ void spoke_delivery_stop(SpokeDelivery *delivery);
 typedef void (*SpokeVerdictFunc)(SpokeVerdict verdict, gpointer user_data);
 void spoke_delivery_hold(SpokeDelivery *delivery, SpokeMessage *message, SpokeVerdictFunc done,
                          gpointer user_data);
+/* The hub can't be told any more of what it has sent so far, because the connection is gone: it is
+ * ours as after SPOKE_DELIVERY_HOLD_USEC. If the hub sends it again, it can be held again. */
+void spoke_delivery_end_holds(SpokeDelivery *delivery);
 /* A message from the hub, which can't. @done: on disk (complete it at the hub), or an error (leave
  * it there). */
 void spoke_delivery_take_over(SpokeDelivery *delivery, SpokeMessage *message, SpokeInboxFunc done,

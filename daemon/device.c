@@ -211,9 +211,19 @@ on_arrived(SpokeMessage *message, guint64 token, gpointer user_data)
         spoke_delivery_take_over(self->delivery, message, on_taken_over, arrival);
 }
 
+static void
+on_lost(gpointer user_data)
+{
+    SpokeDevice *self = user_data;
+
+    if (self->delivery != NULL)
+        spoke_delivery_end_holds(self->delivery);
+}
+
 static const SpokeAttachmentEvents attachment_events = {
     .changed = on_attachment_changed,
     .arrived = on_arrived,
+    .lost = on_lost,
 };
 
 /* Life */

@@ -69,7 +69,6 @@ spoke_parcel_hold(SpokeParcel *parcel, SpokeVerdictFunc done, gpointer user_data
     parcel->hub_done = done;
     parcel->hub_data = user_data;
     parcel->hub_end_usec = end_usec;
-    parcel->hub_verdict = SPOKE_VERDICT_ACCEPT;
 }
 
 void

@@ -61,7 +61,7 @@ typedef struct {
     SpokeVerdictFunc hub_done; /* NULL: it does not */
     gpointer hub_data;
     gint64 hub_end_usec;      /* SPOKE_CLOCK_BOOT: it is not let wait longer */
-    SpokeVerdict hub_verdict; /* LEAVING: what it will be told */
+    SpokeVerdict hub_verdict; /* what it will be told; not ACCEPT: given back, and LEAVING */
 
     GArray *waiters; /* owned; of SpokeParcelWaiter: STORING, for whom. NULL: nobody */
     GList link;      /* in the shelf */

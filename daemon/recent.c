@@ -46,31 +46,47 @@ spoke_digest_equal(SpokeDigest a, SpokeDigest b)
 void
 spoke_recent_clear(SpokeRecent *recent)
 {
-    g_free(recent->digests);
+    g_free(recent->entries);
     *recent = (SpokeRecent){NULL};
 }
 
-void
-spoke_recent_add(SpokeRecent *recent, SpokeDigest digest)
+static SpokeRecentEntry *
+find(const SpokeRecent *recent, SpokeDigest digest)
 {
+    for (guint i = 0; i < recent->n; i++) {
+        if (spoke_digest_equal(recent->entries[i].digest, digest))
+            return &recent->entries[i];
+    }
+    return NULL;
+}
+
+void
+spoke_recent_add(SpokeRecent *recent, SpokeDigest digest, SpokeVerdict verdict)
+{
+    SpokeRecentEntry *earlier = find(recent, digest);
+
     if (!spoke_digest_is_set(digest))
         return;
 
+    if (earlier != NULL)
+        earlier->digest = (SpokeDigest){0};
     if (recent->next == recent->room) {
         recent->room = CLAMP(recent->room * 2, ROOM_FIRST, SPOKE_RECENT_MAX);
-        recent->digests = g_renew(SpokeDigest, recent->digests, recent->room);
+        recent->entries = g_renew(SpokeRecentEntry, recent->entries, recent->room);
     }
-    recent->digests[recent->next] = digest;
+    recent->entries[recent->next] = (SpokeRecentEntry){digest, verdict};
     recent->next = (recent->next + 1) % SPOKE_RECENT_MAX;
     recent->n = MIN(recent->n + 1, SPOKE_RECENT_MAX);
 }
 
 gboolean
-spoke_recent_has(const SpokeRecent *recent, SpokeDigest digest)
+spoke_recent_find(const SpokeRecent *recent, SpokeDigest digest, SpokeVerdict *ret_verdict)
 {
-    for (guint i = 0; i < recent->n; i++) {
-        if (spoke_digest_equal(recent->digests[i], digest))
-            return TRUE;
-    }
-    return FALSE;
+    const SpokeRecentEntry *entry = find(recent, digest);
+
+    if (entry == NULL)
+        return FALSE;
+
+    *ret_verdict = entry->verdict;
+    return TRUE;
 }

@@ -196,9 +196,9 @@ spoke_shelf_find_repeated(SpokeShelf *shelf, SpokeDigest digest)
 }
 
 gboolean
-spoke_shelf_has_had(SpokeShelf *shelf, SpokeDigest digest)
+spoke_shelf_has_had(SpokeShelf *shelf, SpokeDigest digest, SpokeVerdict *ret_verdict)
 {
-    return spoke_recent_has(&shelf->recent, digest);
+    return spoke_recent_find(&shelf->recent, digest, ret_verdict);
 }
 
 /* Only now can it be found by its id: one that could not be stored may not even have got one. */
@@ -283,7 +283,7 @@ on_removed(const GError *error, gpointer user_data)
         g_queue_unlink(&shelf->dead, &parcel->link);
     g_hash_table_remove(shelf->by_id, &errand->id);
     if (parcel->hub_verdict != SPOKE_VERDICT_RELEASE) /* else the hub will send it again */
-        spoke_recent_add(&shelf->recent, parcel->digest);
+        spoke_recent_add(&shelf->recent, parcel->digest, parcel->hub_verdict);
     finish(errand, parcel, NULL);
     spoke_parcel_free(parcel);
 }

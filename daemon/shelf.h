@@ -36,9 +36,10 @@ GList *spoke_shelf_peek_dead(SpokeShelf *shelf);
 SpokeParcel *spoke_shelf_find(SpokeShelf *shelf, guint64 id); /* (transfer none) (nullable) */
 const SpokeShelfTotals *spoke_shelf_get_totals(SpokeShelf *shelf);
 
-/* The same message, still here; NULL without one. Has it been here lately? */
+/* The same message, still here; NULL without one. Has it been here lately, and what was said of it?
+ */
 SpokeParcel *spoke_shelf_find_repeated(SpokeShelf *shelf, SpokeDigest digest);
-gboolean spoke_shelf_has_had(SpokeShelf *shelf, SpokeDigest digest);
+gboolean spoke_shelf_has_had(SpokeShelf *shelf, SpokeDigest digest, SpokeVerdict *ret_verdict);
 
 /* Of all that write, @done (nullable) is called once, never before the call returns. */
 SpokeParcel *spoke_shelf_store(SpokeShelf *shelf, SpokeMessage *message, gint64 received_usec,

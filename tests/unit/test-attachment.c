@@ -21,6 +21,7 @@ typedef struct {
     SpokeOutbox *outbox;
     SpokeAttachment *attachment;
     guint64 arrival;
+    guint n_lost;
 } Member;
 
 typedef struct {
@@ -48,7 +49,20 @@ on_arrived(SpokeMessage *message, guint64 token, gpointer user_data)
     ((Member *)user_data)->arrival = token;
 }
 
-static const SpokeAttachmentEvents events = {.changed = on_changed, .arrived = on_arrived};
+static void
+on_lost(gpointer user_data)
+{
+    Member *member = user_data;
+
+    spoke_attachment_settle(member->attachment, member->arrival, SPOKE_VERDICT_ACCEPT);
+    member->n_lost++;
+}
+
+static const SpokeAttachmentEvents events = {
+    .changed = on_changed,
+    .arrived = on_arrived,
+    .lost = on_lost,
+};
 
 static SpokeCredentials *
 make_credentials(const char *key)
@@ -514,6 +528,43 @@ test_poll_follows_a_release(Fixture *fixture, gconstpointer unused)
     g_assert_cmpuint(fixture->transport->n_polls, ==, N_MAX + 1);
 }
 
+/* What arrived is, and only if it was not settled before; its token means nothing any more. */
+static void
+test_arrival_is_lost_with_the_connection(Fixture *fixture, gconstpointer unused)
+{
+    g_autoptr(SpokeMessage) message = spoke_message_new(NULL, 0, NULL, 0, "x", 1);
+
+    attach_all(fixture);
+    fake_transport_arrived(message, GUINT_TO_POINTER(7)); /* for the last one attached */
+    attach(fixture, 1);
+    fake_transport_arrived(message, GUINT_TO_POINTER(8));
+    spoke_attachment_settle(fixture->members[1].attachment, fixture->members[1].arrival,
+                            SPOKE_VERDICT_REJECT);
+
+    fake_transport_closed(SPOKE_CAUSE_NETWORK);
+
+    g_assert_cmpuint(fixture->members[0].n_lost, ==, 0);
+    g_assert_cmpuint(fixture->members[1].n_lost, ==, 0);
+    g_assert_cmpuint(fixture->members[2].n_lost, ==, 1);
+    g_assert_cmpuint(fixture->transport->verdicts->len, ==, 1);
+}
+
+static void
+test_arrival_is_lost_by_one_detached(Fixture *fixture, gconstpointer unused)
+{
+    g_autoptr(SpokeMessage) message = spoke_message_new(NULL, 0, NULL, 0, "x", 1);
+
+    attach_all(fixture);
+    fake_transport_arrived(message, GUINT_TO_POINTER(7));
+
+    detach(fixture, 2, SPOKE_CAUSE_UNAVAILABLE);
+
+    g_assert_cmpuint(fixture->members[2].n_lost, ==, 1);
+    g_assert_cmpuint(fixture->members[0].n_lost + fixture->members[1].n_lost, ==, 0);
+    fake_transport_closed(SPOKE_CAUSE_NETWORK);
+    g_assert_cmpuint(fixture->members[2].n_lost, ==, 1);
+}
+
 static void
 test_check_now_polls(Fixture *fixture, gconstpointer unused)
 {
@@ -558,5 +609,8 @@ main(int argc, char **argv)
     add("/attachment/poll/waits-for-room", test_poll_waits_for_room);
     add("/attachment/poll/follows-a-release", test_poll_follows_a_release);
     add("/attachment/poll/check-now", test_check_now_polls);
+    add("/attachment/arrival/is-lost-with-the-connection",
+        test_arrival_is_lost_with_the_connection);
+    add("/attachment/arrival/is-lost-by-one-detached", test_arrival_is_lost_by_one_detached);
     return g_test_run();
 }

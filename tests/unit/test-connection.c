@@ -46,9 +46,15 @@ on_arrived(SpokeMessage *message, guint64 token, gpointer user_data)
     ((Fixture *)user_data)->arrival = token;
 }
 
+static void
+on_lost(gpointer user_data)
+{
+}
+
 static const SpokeAttachmentEvents attachment_events = {
     .changed = on_changed,
     .arrived = on_arrived,
+    .lost = on_lost,
 };
 
 /* A SAS key of 32 bytes, or another one. */

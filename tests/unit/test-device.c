@@ -32,7 +32,9 @@ typedef struct {
     SpokeOutcome settled_outcome;
     char *settled_notify;
     GPtrArray *delivered; /* of char *: "owner body" */
-    gint64 flushed;       /* what remained; -1: no answer yet */
+    guint64 delivered_id; /* of the last */
+    const SpokeTransportModule *module;
+    gint64 flushed; /* what remained; -1: no answer yet */
     gboolean stopped;
 } Fixture;
 
@@ -114,6 +116,7 @@ on_deliver(SpokeDevice *device, const char *owner, const SpokeDelivered *deliver
 {
     Fixture *fixture = user_data;
 
+    fixture->delivered_id = delivered->message->id;
     g_ptr_array_add(fixture->delivered,
                     g_strdup_printf("%s %.*s", owner, (int)delivered->message->body_size,
                                     spoke_message_body(delivered->message)));
@@ -128,7 +131,7 @@ make_device(Fixture *fixture)
     fixture->clock = fake_clock_new();
 
     const SpokeConnectionParts parts = {
-        .module = &fake_transport_module,
+        .module = fixture->module,
         .random = no_chance,
     };
     SpokeClockShare *share = spoke_clock_share_new(&fixture->clock->table);
@@ -155,6 +158,7 @@ set_up(Fixture *fixture, gconstpointer data)
     fixture->hub = fake_transport_begin();
     fixture->delivered = g_ptr_array_new_with_free_func(g_free);
     fixture->flushed = -1;
+    fixture->module = &fake_transport_module;
     fixture->config = make_config(data != NULL ? data : SELF);
     make_device(fixture);
 }
@@ -456,6 +460,38 @@ test_arrival_on_its_way_ends_with_device(Fixture *fixture, gconstpointer data)
 }
 
 static void
+on_rejected(const GError *error, gpointer user_data)
+{
+    g_assert_no_error(error);
+    *(gboolean *)user_data = TRUE;
+}
+
+/* A hub that waited for the verdict can't be told any more: nobody else has the message. */
+static void
+test_arrival_lost_and_rejected_is_a_dead_letter(Fixture *fixture, gconstpointer data)
+{
+    gboolean is_rejected = FALSE;
+
+    free_device(fixture);
+    fixture->module = &fake_transport_for_many;
+    make_device(fixture);
+    log_in(fixture);
+    SpokeDelivery *delivery = spoke_device_get_delivery(fixture->device);
+    spoke_delivery_subscribe(delivery, "alice", SPOKE_SUBSCRIBE_HANDLE, NULL,
+                             SPOKE_LOCK_MSEC_DEFAULT, 1, NULL);
+    arrive(fixture, 1, 1);
+    wait_until(fixture->delivered->len == 1);
+
+    fake_transport_closed(SPOKE_CAUSE_NETWORK);
+    g_assert_true(spoke_delivery_settle(delivery, "alice", "0", fixture->delivered_id,
+                                        SPOKE_SETTLE_REJECT, on_rejected, &is_rejected, NULL));
+    wait_until(is_rejected);
+
+    g_assert_cmpuint(spoke_delivery_get_dead_letters(delivery), ==, 1);
+    g_assert_cmpuint(fixture->hub->verdicts->len, ==, 0);
+}
+
+static void
 test_module_receives_nothing(Fixture *fixture, gconstpointer data)
 {
     log_in(fixture);
@@ -654,6 +690,8 @@ main(int argc, char **argv)
     add("/device/arrival/is-released-when-too-many", test_arrival_is_released_when_too_many);
     add("/device/arrival/waits-at-hub-from-start", test_arrival_waits_at_hub_from_start);
     add("/device/arrival/on-its-way-ends-with-device", test_arrival_on_its_way_ends_with_device);
+    add("/device/arrival/lost-and-rejected-is-a-dead-letter",
+        test_arrival_lost_and_rejected_is_a_dead_letter);
     g_test_add("/device/module/receives-nothing", Fixture,
                "HostName=hub.example;DeviceId=dev1;ModuleId=mod;" KEY, set_up,
                test_module_receives_nothing, tear_down);
