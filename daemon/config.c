@@ -45,10 +45,8 @@ spoke_config_load_full(const char *vendor_path, const char *path, char **environ
 }
 
 SpokeConfig *
-spoke_config_load(const char *path, GError **error)
+spoke_config_load(const char *path, char **environment, GError **error)
 {
-    g_auto(GStrv) environment = g_get_environ();
-
     return spoke_config_load_full(SPOKE_CONFIG_VENDOR_FILE, path != NULL ? path : SPOKE_CONFIG_FILE,
                                   environment, error);
 }

@@ -77,15 +77,16 @@ const SpokeDeviceConfig *spoke_config_get_self(const SpokeConfig *config);
 /**
  * spoke_config_load:
  * @path: (nullable): main file; must exist unless it is SPOKE_CONFIG_FILE, which NULL stands for
+ * @environment: (nullable): as of g_get_environ(): $CREDENTIALS_DIRECTORY, and a proxy
  *
  * Errors: SPOKE_ERROR_INVALID_CONFIG: "FILE:LINE: [Section] Key: what is wrong and what is right".
  * Never quotes a value that may be secret.
  *
  * Returns: (transfer full) (nullable)
  */
-SpokeConfig *spoke_config_load(const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/* With another file of vendor defaults (it may be missing) and another environment (nullable; as of
- * g_get_environ()): $CREDENTIALS_DIRECTORY and a proxy. */
+SpokeConfig *spoke_config_load(const char *path, char **environment,
+                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* With another file of vendor defaults; it may be missing. */
 SpokeConfig *spoke_config_load_full(const char *vendor_path, const char *path, char **environment,
                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void spoke_config_free(SpokeConfig *config);

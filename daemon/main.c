@@ -48,6 +48,7 @@ typedef struct {
     char *bus;
     gboolean check_config;
     gboolean version;
+    char **environment; /* as it was when we started: see main() */
 } Arguments;
 
 typedef struct {
@@ -74,6 +75,7 @@ arguments_clear(Arguments *arguments)
     g_free(arguments->state_dir);
     g_free(arguments->transport_dir);
     g_free(arguments->bus);
+    g_strfreev(arguments->environment);
 }
 
 /* Nothing of the memory may reach the disk or another user: it has held the device's key. */
@@ -269,7 +271,8 @@ static const SpokeSpoolEvents spool_events = {
 static gboolean
 take_config(Daemon *self, GError **error)
 {
-    g_autoptr(SpokeConfig) config = spoke_config_load(self->arguments.config_path, error);
+    g_autoptr(SpokeConfig) config =
+        spoke_config_load(self->arguments.config_path, self->arguments.environment, error);
 
     if (config == NULL || !spoke_devices_reconfigure(self->devices, config, error))
         return FALSE;
@@ -326,7 +329,8 @@ open_state(Daemon *self, int *ret_status, GError **error)
 {
     gboolean busy = FALSE;
 
-    self->config = spoke_config_load(self->arguments.config_path, error);
+    self->config =
+        spoke_config_load(self->arguments.config_path, self->arguments.environment, error);
     if (self->config == NULL) {
         *ret_status = EXIT_BAD_CONFIG;
         return FALSE;
@@ -467,7 +471,8 @@ static int
 check_config(const Arguments *arguments)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(SpokeConfig) config = spoke_config_load(arguments->config_path, &error);
+    g_autoptr(SpokeConfig) config =
+        spoke_config_load(arguments->config_path, arguments->environment, &error);
 
     if (config == NULL) {
         g_printerr("%s\n", error->message);
@@ -491,6 +496,9 @@ main(int argc, char **argv)
      * with calls that block, over a bus connection of its own that ends the process with the bus;
      * netlink tells all we ask for. */
     (void)g_setenv("GIO_USE_NETWORK_MONITOR", "netlink", TRUE);
+    /* Likewise: which proxy there is, if any, the configuration says; paho for one would take one
+     * from here in any case. */
+    self.arguments.environment = spoke_proxy_take_environment();
     protect_memory();
     /* For what is printed; the log and errors on the bus stay in one language. */
     setlocale(LC_CTYPE, "");

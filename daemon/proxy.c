@@ -292,6 +292,18 @@ spoke_proxy_settings_from_environment(char **environment, GError **error)
     return settings;
 }
 
+char **
+spoke_proxy_take_environment(void)
+{
+    static const char *const names[] = {"http_proxy",  "HTTP_PROXY", "https_proxy",
+                                        "HTTPS_PROXY", "all_proxy",  "ALL_PROXY"};
+    char **environment = g_get_environ();
+
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++)
+        g_unsetenv(names[i]);
+    return environment;
+}
+
 SpokeProxySettings *
 spoke_proxy_settings_ref(SpokeProxySettings *settings)
 {

@@ -36,6 +36,10 @@ SpokeProxySettings *spoke_proxy_settings_new(const char *url, const char *user,
 /* From @environment (as of g_get_environ()). Without a proxy there: NULL and no error. What is not
  * understood in no_proxy is passed over. */
 SpokeProxySettings *spoke_proxy_settings_from_environment(char **environment, GError **error);
+/* A copy of the environment, as of g_get_environ(), out of which the variables that name a proxy
+ * are gone then: libraries ask for those by themselves, against the configuration. For main(),
+ * while there is one thread. (transfer full) */
+char **spoke_proxy_take_environment(void) G_GNUC_WARN_UNUSED_RESULT;
 SpokeProxySettings *spoke_proxy_settings_ref(SpokeProxySettings *settings);
 void spoke_proxy_settings_unref(SpokeProxySettings *settings); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SpokeProxySettings, spoke_proxy_settings_unref)

@@ -229,6 +229,24 @@ test_reload_takes_effect_and_keeps_the_line(void)
     g_assert_cmpuint(harness_counter(h, "ConnectedSince"), ==, since);
 }
 
+/* As it was at the start: the variables are kept out of the sight of libraries. */
+static void
+test_reload_knows_the_environment(void)
+{
+    g_autoptr(Harness) h = harness_new();
+    const char *name = NULL;
+
+    harness_set_daemon_env(h, "https_proxy", "gopher://nowhere");
+    harness_configure(h, "[Proxy]\nUseEnvironment=no\n");
+    harness_start_daemon(h);
+    harness_configure(h, "");
+
+    g_autofree char *text = reload(h, &name);
+
+    g_assert_cmpstr(name, ==, "org.spoked1.Error.InvalidConfig");
+    g_assert_nonnull(strstr(text, "https_proxy"));
+}
+
 static gboolean
 bytes_max_is_one_mega(Harness *h, gpointer user_data)
 {
@@ -433,6 +451,7 @@ main(int argc, char **argv)
                     test_faulty_config_is_named_at_start);
     g_test_add_func("/lifecycle/reload/fault-changes-nothing", test_faulty_reload_changes_nothing);
     g_test_add_func("/lifecycle/reload/takes-effect", test_reload_takes_effect_and_keeps_the_line);
+    g_test_add_func("/lifecycle/reload/knows-the-environment", test_reload_knows_the_environment);
     g_test_add_func("/lifecycle/reload/by-sighup", test_sighup_reloads);
     g_test_add_func("/lifecycle/reload/early-sighup-is-survived", test_early_sighup_is_survived);
     g_test_add_func("/lifecycle/cause/each-failure-has-its-own", test_each_failure_has_its_cause);

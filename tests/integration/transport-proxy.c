@@ -203,18 +203,38 @@ test_exception_goes_straight(gconstpointer form)
     harness_wait_arrived(h, 1);
 }
 
+static void
+name_proxy_that_is_away(Harness *h)
+{
+    static const char *const names[] = {"http_proxy",  "HTTP_PROXY", "https_proxy",
+                                        "HTTPS_PROXY", "all_proxy",  "ALL_PROXY"};
+    g_autofree char *url = g_strdup_printf("http://127.0.0.1:%u", find_free_port());
+
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++)
+        harness_set_daemon_env(h, names[i], url);
+}
+
 /* Libraries have a habit of asking it themselves. */
 static void
 test_environment_is_not_asked_if_forbidden(gconstpointer form)
 {
-    static const char *const names[] = {"http_proxy", "https_proxy", "HTTPS_PROXY",
-                                        "all_proxy",  "ALL_PROXY",   NULL};
     g_autoptr(Harness) h = transport_house(form);
-    g_autofree char *url = g_strdup_printf("http://127.0.0.1:%u", find_free_port());
 
-    for (const char *const *name = names; *name != NULL; name++)
-        harness_set_daemon_env(h, *name, url);
+    name_proxy_that_is_away(h);
     transport_configure(h, "[Proxy]\nUseEnvironment=no\n");
+    harness_start_daemon(h);
+    transport_send(h, "x");
+
+    harness_wait_arrived(h, 1);
+}
+
+/* What is said there of the proxy for the world outside is not for a hub on the loopback. */
+static void
+test_exception_of_environment_goes_straight(gconstpointer form)
+{
+    g_autoptr(Harness) h = transport_house(form);
+
+    name_proxy_that_is_away(h);
     harness_start_daemon(h);
     transport_send(h, "x");
 
@@ -230,7 +250,8 @@ transport_add_proxy(const Form *form)
     transport_add(form, "proxy/forbids", test_proxy_forbids);
     transport_add(form, "proxy/is-away", test_proxy_is_away);
     transport_add(form, "proxy/exception-goes-straight", test_exception_goes_straight);
-    if (!form->asks_environment)
-        transport_add(form, "proxy/environment-is-not-asked-if-forbidden",
-                      test_environment_is_not_asked_if_forbidden);
+    transport_add(form, "proxy/environment-is-not-asked-if-forbidden",
+                  test_environment_is_not_asked_if_forbidden);
+    transport_add(form, "proxy/exception-of-environment-goes-straight",
+                  test_exception_of_environment_goes_straight);
 }

@@ -18,7 +18,6 @@ typedef struct {
     gboolean multiplexes; /* many devices on a connection */
     gboolean renews;      /* a token in band; otherwise by a new connection */
     gboolean trims;       /* spaces around a C2D property's value: headers do */
-    gboolean asks_environment; /* its library looks for a proxy there by itself */
     /* Not physics: paho (1.3.12) leaves acknowledgements that share a WebSocket frame until more
      * comes in, so that the last of a burst wait for the next ping. Tests that would wait with them
      * are left out until that is mended. */

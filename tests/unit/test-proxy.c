@@ -288,6 +288,22 @@ test_equal_compares_who_and_where(void)
     }
 }
 
+static void
+test_take_environment_leaves_no_proxy(void)
+{
+    g_setenv("https_proxy", "http://proxy.example:1", TRUE);
+    g_setenv("ALL_PROXY", "http://proxy.example:2", TRUE);
+    g_setenv("no_proxy", "hub.example", TRUE);
+
+    g_auto(GStrv) environment = spoke_proxy_take_environment();
+
+    g_assert_cmpstr(g_environ_getenv(environment, "https_proxy"), ==, "http://proxy.example:1");
+    g_assert_cmpstr(g_environ_getenv(environment, "ALL_PROXY"), ==, "http://proxy.example:2");
+    g_assert_null(g_getenv("https_proxy"));
+    g_assert_null(g_getenv("ALL_PROXY"));
+    g_assert_cmpstr(g_getenv("no_proxy"), ==, "hub.example");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -308,5 +324,7 @@ main(int argc, char **argv)
     g_test_add_func("/proxy/from-environment/names-the-variable",
                     test_from_environment_names_the_variable);
     g_test_add_func("/proxy/equal/compares-who-and-where", test_equal_compares_who_and_where);
+    g_test_add_func("/proxy/take-environment/leaves-no-proxy",
+                    test_take_environment_leaves_no_proxy);
     return g_test_run();
 }
