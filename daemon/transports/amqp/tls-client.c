@@ -10,6 +10,7 @@
  * one's own, which is small, GIO does it all.
  */
 #define REFUSAL_KEY "spoke-refusal"
+#define HOST_KEY    "spoke-host"
 
 static void
 note_refusal(GTlsConnection *tls, GTlsCertificateFlags flags)
@@ -28,10 +29,7 @@ on_refused(GTlsConnection *tls, GTlsCertificate *certificate, GTlsCertificateFla
 static const char *
 get_host(GTlsConnection *tls)
 {
-    GSocketConnectable *server =
-        g_tls_client_connection_get_server_identity(G_TLS_CLIENT_CONNECTION(tls));
-
-    return g_network_address_get_hostname(G_NETWORK_ADDRESS(server));
+    return g_object_get_data(G_OBJECT(tls), HOST_KEY);
 }
 
 /* @errors always says that the issuer is not trusted: all is looked at anew. */
@@ -87,12 +85,23 @@ show_certificate(GTlsConnection *tls, const SpokeEndpoint *endpoint, GError **er
     return TRUE;
 }
 
+/* A bare address is no server name: as a GNetworkAddress it would be sent as one, which servers
+ * refuse. Source: RFC 6066, section 3. (transfer full) */
+static GSocketConnectable *
+make_identity(const SpokeEndpoint *endpoint)
+{
+    GSocketAddress *address = g_inet_socket_address_new_from_string(endpoint->host, endpoint->port);
+
+    return address != NULL ? G_SOCKET_CONNECTABLE(address)
+                           : g_network_address_new(endpoint->host, endpoint->port);
+}
+
 GTlsConnection *
 spoke_tls_client_new(GIOStream *base, const SpokeEndpoint *endpoint, SpokeCause *ret_cause,
                      GError **error)
 {
     g_autoptr(GTlsDatabase) database = NULL;
-    g_autoptr(GSocketConnectable) server = g_network_address_new(endpoint->host, endpoint->port);
+    g_autoptr(GSocketConnectable) server = make_identity(endpoint);
     GTlsBackend *backend = g_tls_backend_get_default();
     gboolean is_system = endpoint->ca_file == NULL;
 
@@ -107,6 +116,7 @@ spoke_tls_client_new(GIOStream *base, const SpokeEndpoint *endpoint, SpokeCause 
         "server-identity", server, "database", database, "require-close-notify", FALSE, NULL);
     if (tls == NULL)
         return NULL;
+    g_object_set_data_full(G_OBJECT(tls), HOST_KEY, g_strdup(endpoint->host), g_free);
 
     *ret_cause = SPOKE_CAUSE_CREDENTIALS;
     if (!show_certificate(tls, endpoint, error))
