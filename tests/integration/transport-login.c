@@ -7,6 +7,7 @@
 #include "tests/integration/transport-peer.h"
 #include "tests/integration/transport-relay.h"
 
+#include <signal.h>
 #include <string.h>
 
 #define OTHER_KEY "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -179,7 +180,7 @@ assert_impostor_refused(const Form *form, ImpostorKind kind)
 
     transport_configure_hub(h, "%s=%u", form->port_key, impostor_get_port(impostor));
     assert_refused(h, "Certificate");
-    harness_kill_daemon(h, 9); /* before its peer goes */
+    harness_kill_daemon(h, SIGKILL); /* before its peer goes */
 }
 
 static void
@@ -216,6 +217,31 @@ test_name_without_address(gconstpointer form)
     assert_refused(h, "Dns");
 }
 
+/* Only [::1] listens on that port. */
+static void
+test_ipv6(gconstpointer data)
+{
+    const Form *form = data;
+    g_autoptr(Harness) h = transport_house(form);
+    g_autoptr(Relay) relay = relay_new("::1", (guint16)harness_get_hub_port(h));
+    g_autoptr(JsonNode) device = harness_hub(h, "GET", "/devices/" HARNESS_DEVICE_ID, NULL);
+    g_autofree char *text = g_strdup_printf(
+        "%s;GatewayHostName=::1",
+        json_object_get_string_member(json_node_get_object(device), "connectionString"));
+
+    harness_set_connection_string(h, text);
+    transport_configure_hub(h, "%s=%u", form->port_key, relay_get_port(relay));
+    if (form->needs_name) {
+        assert_refused(h, "Certificate");
+    } else {
+        harness_start_daemon(h);
+        harness_wait_state(h, "connected");
+        assert_both_ways(h);
+        g_assert_cmpuint(relay_get_connections(relay), >=, 1);
+    }
+    harness_kill_daemon(h, SIGKILL); /* before its line goes */
+}
+
 void
 transport_add_login(const Form *form)
 {
@@ -233,6 +259,7 @@ transport_add_login(const Form *form)
                   test_certificate_of_the_hub_has_expired);
     transport_add(form, "login/certificate-of-the-hub-has-another-name",
                   test_certificate_of_the_hub_has_another_name);
+    transport_add(form, "login/ipv6", test_ipv6);
     transport_add(form, "login/nobody-listens", test_nobody_listens);
     transport_add(form, "login/name-without-address", test_name_without_address);
 }

@@ -18,6 +18,7 @@ typedef struct {
     gboolean multiplexes; /* many devices on a connection */
     gboolean renews;      /* a token in band; otherwise by a new connection */
     gboolean trims;       /* spaces around a C2D property's value: headers do */
+    gboolean needs_name;  /* can't check a certificate for a bare IPv6 address, and says so */
     /* Not physics: paho (1.3.12) leaves acknowledgements that share a WebSocket frame until more
      * comes in, so that the last of a burst wait for the next ping. Tests that would wait with them
      * are left out until that is mended. */
