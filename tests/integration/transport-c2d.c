@@ -139,6 +139,79 @@ test_rejected_is_a_dead_letter(gconstpointer data)
     g_assert_cmpuint(harness_counter(h, "WaitingMessages"), ==, 0);
 }
 
+static gboolean
+is_rejection_known(Harness *h, gpointer unused)
+{
+    g_autoptr(JsonNode) message =
+        harness_hub(h, "GET", "/devices/" HARNESS_DEVICE_ID "/messages/m1", NULL);
+    const char *state = json_object_get_string_member(json_node_get_object(message), "state");
+
+    return g_str_equal(state, "DeadLettered") ||
+           (g_str_equal(state, "Completed") && harness_counter(h, "DeadLetters") == 1);
+}
+
+/* Whoever of the two has the message then: to the sender it must not look dealt with unless the
+ * daemon has it. */
+static void
+test_rejected_as_the_connection_is_lost(gconstpointer form)
+{
+    g_autoptr(Harness) h = transport_connected(form);
+    g_autoptr(Listener) listener = transport_listen(h, NULL, HANDLE);
+
+    cloud_sends(h, "m1", "");
+    GVariant *received = listener_wait(h, listener, 1);
+    transport_fault(h, "{\"kind\": \"drop\"}");
+    listener_settle(h, listener, "Reject", received);
+
+    harness_wait(h, "the rejection to be known", is_rejection_known, NULL);
+    harness_wait_counter(h, "WaitingMessages", 0);
+    g_assert_cmpuint(listener->received->len, ==, 1);
+}
+
+static void
+test_rejected_without_a_connection(gconstpointer form)
+{
+    g_autoptr(Harness) h = transport_connected(form);
+    g_autoptr(Listener) listener = transport_listen(h, NULL, HANDLE);
+
+    cloud_sends(h, "m1", "");
+    GVariant *received = listener_wait(h, listener, 1);
+    harness_kill_hub(h, SIGKILL);
+    harness_wait_state(h, "offline");
+    listener_settle(h, listener, "Reject", received);
+
+    g_assert_cmpuint(harness_counter(h, "DeadLetters"), ==, 1);
+    g_assert_cmpuint(harness_counter(h, "WaitingMessages"), ==, 0);
+}
+
+static void
+check_now(Harness *h)
+{
+    g_autoptr(GVariant) reply = harness_call(h, NULL, "CheckNow", NULL);
+}
+
+/* The hub's lock of two seconds is over: it does not take the verdict, and what it sends again is
+ * known to be rejected. Nothing is polled for unasked, or the verdict would come just in time. */
+static void
+test_rejected_after_the_hubs_lock(gconstpointer form)
+{
+    g_autoptr(Harness) h = transport_house(form);
+
+    harness_configure(h, "");
+    harness_start_daemon(h);
+    harness_wait_state(h, "connected");
+    g_autoptr(Listener) listener = transport_listen(h, NULL, HANDLE);
+    cloud_sends(h, "m1", "");
+    check_now(h);
+    GVariant *received = listener_wait(h, listener, 1);
+    transport_pass(2100);
+    listener_settle(h, listener, "Reject", received);
+    check_now(h);
+
+    harness_wait(h, "the rejection to be known", is_rejection_known, NULL);
+    g_assert_cmpuint(listener->received->len, ==, 1);
+}
+
 /* Ten times at either. */
 static void
 test_abandoned_too_often_is_a_dead_letter(gconstpointer data)
@@ -348,6 +421,10 @@ transport_add_c2d(const Form *form)
                   test_completed_is_completed_at_the_hub);
     transport_add(form, "c2d/abandoned-comes-again", test_abandoned_comes_again);
     transport_add(form, "c2d/rejected-is-a-dead-letter", test_rejected_is_a_dead_letter);
+    transport_add(form, "c2d/rejected-as-the-connection-is-lost",
+                  test_rejected_as_the_connection_is_lost);
+    transport_add(form, "c2d/rejected-without-a-connection", test_rejected_without_a_connection);
+    transport_add(form, "c2d/rejected-after-the-hubs-lock", test_rejected_after_the_hubs_lock);
     transport_add(form, "c2d/abandoned-too-often-is-a-dead-letter",
                   test_abandoned_too_often_is_a_dead_letter);
     transport_add(form, "c2d/lock-runs-out-and-the-next-gets-it",
