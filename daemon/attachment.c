@@ -11,6 +11,9 @@
  * are overdue and when the hub is to be asked for C2D.
  */
 
+/* A poll that came so shortly before the end may have been the end of it, or had no answer. */
+#define POLL_DOUBT_USEC (60 * G_USEC_PER_SEC)
+
 /* What a handler gave back to a hub that does not push is fetched again after this. */
 #define POLL_AGAIN_USEC (5 * G_USEC_PER_SEC)
 
@@ -359,6 +362,8 @@ spoke_attachment_leave(SpokeAttachment *self, SpokeCause cause)
         lived_usec = MAX(now(self, SPOKE_CLOCK_BOOT) - self->attached_usec, 1);
         self->connection->n_in--;
     }
+    if (self->polled_usec != 0 && now(self, SPOKE_CLOCK_BOOT) - self->polled_usec < POLL_DOUBT_USEC)
+        self->is_poll_owed = TRUE;
     self->place = SPOKE_PLACE_OUT; /* first: giving back may have the outbox wake us */
     self->attached_usec = 0;
     self->connected_since_usec = 0;

@@ -498,6 +498,20 @@ test_poll_outlives_the_connection(Fixture *fixture, gconstpointer unused)
     g_assert_cmpuint(fixture->transport->n_polls, ==, 2 * N_MAX);
 }
 
+/* It had no answer that could be trusted. */
+static void
+test_poll_that_failed_comes_again(Fixture *fixture, gconstpointer unused)
+{
+    attach_all(fixture);
+    detach(fixture, 1, SPOKE_CAUSE_UNAVAILABLE);
+    advance(fixture, 10 * SEC);
+    g_assert_cmpuint(fixture->transport->n_polls, ==, N_MAX);
+
+    attach(fixture, 1);
+
+    g_assert_cmpuint(fixture->transport->n_polls, ==, N_MAX + 1);
+}
+
 static void
 test_poll_waits_for_room(Fixture *fixture, gconstpointer unused)
 {
@@ -606,6 +620,7 @@ main(int argc, char **argv)
     add("/attachment/settled/reaches-its-owner", test_settling_reaches_its_owner);
     add("/attachment/poll/4.4-every-25-minutes", test_poll_every_25_minutes);
     add("/attachment/poll/outlives-the-connection", test_poll_outlives_the_connection);
+    add("/attachment/poll/that-failed-comes-again", test_poll_that_failed_comes_again);
     add("/attachment/poll/waits-for-room", test_poll_waits_for_room);
     add("/attachment/poll/follows-a-release", test_poll_follows_a_release);
     add("/attachment/poll/check-now", test_check_now_polls);

@@ -139,6 +139,14 @@ on_transport_error(SpokeAmqpEngine *engine)
         end_with(engine, condition);
 }
 
+/* No hub does that, and each would be kept. */
+static void
+refuse_link(SpokeAmqpEngine *engine)
+{
+    set_end(engine, SPOKE_CAUSE_PROTOCOL, g_strdup("the peer opened a link of its own"));
+    pn_connection_close(engine->connection);
+}
+
 static void
 handle(SpokeAmqpEngine *engine, pn_event_t *event)
 {
@@ -161,7 +169,10 @@ handle(SpokeAmqpEngine *engine, pn_event_t *event)
         }
         break;
     case PN_LINK_REMOTE_OPEN:
-        on_link_opened(link);
+        if (pn_link_state(link) & PN_LOCAL_UNINIT)
+            refuse_link(engine);
+        else
+            on_link_opened(link);
         break;
     case PN_LINK_REMOTE_CLOSE:
     case PN_LINK_REMOTE_DETACH:
@@ -409,6 +420,7 @@ spoke_amqp_engine_new(const SpokeAmqpEngineOptions *options, SpokeAmqpStream *st
     if (options->use_sasl)
         spoke_amqp_sasl_set(engine->transport);
     pn_transport_set_max_frame(engine->transport, FRAME_BYTES_MAX);
+    pn_transport_set_channel_max(engine->transport, 0); /* one session */
     /* Proton tells the peer half of it. */
     pn_transport_set_idle_timeout(engine->transport, options->keepalive_sec * 3 / 2 * 1000);
     open_connection(engine, options);
