@@ -22,11 +22,12 @@ static const Row rows[] = {
                          SPOKE_PACE_NORMAL},
     [SPOKE_CAUSE_TCP_REFUSED] = {"TcpRefused",
                                  "Check that the host listens on this port and that no firewall "
-                                 "rejects it; MQTT needs port 8883 open to the outside.",
+                                 "rejects it; MQTT needs port 8883, AMQP 5671, all others 443.",
                                  SPOKE_PACE_NORMAL},
     [SPOKE_CAUSE_TCP_TIMEOUT] = {"TcpTimeout",
                                  "Ask the network's admin to let TCP to this port out: a firewall "
-                                 "on the way seems to drop it (MQTT needs port 8883).",
+                                 "on the way seems to drop it. A transport over port 443 (mqtt-ws, "
+                                 "amqp-ws, https) gets through more often.",
                                  SPOKE_PACE_NORMAL},
     [SPOKE_CAUSE_NETWORK] = {"Network",
                              "Check that the machine is online: cable or radio, address and "
@@ -43,8 +44,8 @@ static const Row rows[] = {
                                  "in it.",
                                  SPOKE_PACE_SLOW},
     [SPOKE_CAUSE_PROTOCOL] = {"Protocol",
-                              "Check that HostName and MqttPort= lead to an IoT hub: the peer does "
-                              "not speak the protocol expected there.",
+                              "Check that HostName and the port of the transport in use lead to an "
+                              "IoT hub: the peer does not speak the protocol expected there.",
                               SPOKE_PACE_SLOW},
     [SPOKE_CAUSE_BAD_CREDENTIALS] = {"BadCredentials",
                                      "Copy the connection string of this device from the hub "
@@ -52,8 +53,10 @@ static const Row rows[] = {
                                      SPOKE_PACE_SLOW},
     [SPOKE_CAUSE_AUTHENTICATION_FAILED] = {"AuthenticationFailed",
                                            "Check in the hub that the device exists, is enabled "
-                                           "and has the key in the connection string, and that "
-                                           "this machine's clock is right to a few minutes.",
+                                           "and has the key of the connection string (or the "
+                                           "certificate's thumbprint or authority), that the "
+                                           "certificate has not ended, and that this machine's "
+                                           "clock is right to a few minutes.",
                                            SPOKE_PACE_SLOW},
     [SPOKE_CAUSE_UNAVAILABLE] = {"Unavailable",
                                  "Wait: the hub is busy, being serviced or throttling this "
@@ -65,8 +68,9 @@ static const Row rows[] = {
                                    "with the same device id.",
                                    SPOKE_PACE_NORMAL},
     [SPOKE_CAUSE_EVICTED] = {"Evicted",
-                             "Find the other client that uses this device id and give it an "
-                             "identity of its own: the hub keeps only the newest connection.",
+                             "The hub closes the connection again and again: find the other client "
+                             "that uses this device id and give it an identity of its own; or the "
+                             "hub limits this device (look at its quota and throttling).",
                              SPOKE_PACE_SLOW},
     [SPOKE_CAUSE_KEEPALIVE] = {"KeepAlive",
                                "Check the line for losses; if a NAT or firewall forgets quiet "
@@ -88,11 +92,11 @@ static const Row rows[] = {
                               "Report this with the journal of spoked: it is a mistake in the "
                               "daemon, not in the set-up.",
                               SPOKE_PACE_SLOW},
-    [SPOKE_CAUSE_NOT_FOUND] =
-        {"NotFound",
-         "Create the device in the hub, or correct DeviceId (and ModuleId) in "
-         "its connection string: the hub does not know it.",
-         SPOKE_PACE_SLOW},
+    [SPOKE_CAUSE_NOT_FOUND] = {"NotFound",
+                               "Create the device in the hub, or enable it there, or correct "
+                               "DeviceId (and ModuleId) in its connection string: the hub does not "
+                               "serve it.",
+                               SPOKE_PACE_SLOW},
     [SPOKE_CAUSE_THROTTLED] = {"Throttled",
                                "Wait: the hub limits how fast it takes messages; send less, or add "
                                "units to the hub.",
@@ -111,8 +115,7 @@ static const Row rows[] = {
                                    "spoked-https), or choose another: Transport= in [Hub].",
                                    SPOKE_PACE_SLOW},
     [SPOKE_CAUSE_UNSUPPORTED] = {"Unsupported",
-                                 "Choose another transport for this device: Transport= in the "
-                                 "configuration.",
+                                 "Choose a transport that can carry it: Transport= in [Hub].",
                                  SPOKE_PACE_SLOW},
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(rows) == SPOKE_N_CAUSES);
