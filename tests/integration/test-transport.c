@@ -32,7 +32,6 @@ static const Form forms[] = {
         .port_key = "HttpsPort",
         .pushes = TRUE,
         .needs_name = TRUE,
-        .acks_stick = TRUE,
         .is_link = TRUE,
         .unknown_device = "AuthenticationFailed",
         .disabled_device = "AuthenticationFailed",

@@ -264,11 +264,9 @@ transport_add_messages(const Form *form)
     transport_add(form, "messages/bodies-arrive-as-they-were", test_bodies_arrive_as_they_were);
     transport_add(form, "messages/largest-arrives-and-one-byte-more-is-refused",
                   test_largest_arrives_and_one_byte_more_is_refused);
-    transport_add_burst(form, "messages/batch-of-100-keeps-its-order",
-                        test_batch_of_100_keeps_its_order);
-    transport_add_burst(form, "messages/large-ones-among-small-ones",
-                        test_large_ones_among_small_ones);
-    transport_add_burst(form, "messages/backlog-of-a-time-offline-arrives-in-order",
-                        test_backlog_of_a_time_offline_arrives_in_order);
+    transport_add(form, "messages/batch-of-100-keeps-its-order", test_batch_of_100_keeps_its_order);
+    transport_add(form, "messages/large-ones-among-small-ones", test_large_ones_among_small_ones);
+    transport_add(form, "messages/backlog-of-a-time-offline-arrives-in-order",
+                  test_backlog_of_a_time_offline_arrives_in_order);
     transport_add(form, "messages/sender-is-told", test_sender_is_told);
 }

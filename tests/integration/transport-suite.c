@@ -21,13 +21,6 @@ transport_add(const Form *form, const char *path, void (*test)(gconstpointer for
 }
 
 void
-transport_add_burst(const Form *form, const char *path, void (*test)(gconstpointer form))
-{
-    if (!form->acks_stick)
-        transport_add(form, path, test);
-}
-
-void
 transport_configure(Harness *h, const char *text)
 {
     g_autofree char *folder = g_build_filename(harness_get_dir(h), "spoked.conf.d", NULL);

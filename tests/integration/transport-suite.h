@@ -19,12 +19,8 @@ typedef struct {
     gboolean renews;      /* a token in band; otherwise by a new connection */
     gboolean trims;       /* spaces around a C2D property's value: headers do */
     gboolean needs_name;  /* can't check a certificate for a bare IPv6 address, and says so */
-    /* Not physics: paho (1.3.12) leaves acknowledgements that share a WebSocket frame until more
-     * comes in, so that the last of a burst wait for the next ping. Tests that would wait with them
-     * are left out until that is mended. */
-    gboolean acks_stick;
-    guint wire_bytes; /* that a message of 1,024 bytes may take, TLS included */
-    gboolean is_link; /* the hub knows a connection; otherwise requests only */
+    guint wire_bytes;     /* that a message of 1,024 bytes may take, TLS included */
+    gboolean is_link;     /* the hub knows a connection; otherwise requests only */
     /* What the protocol can say: names of LastError. */
     const char *unknown_device, *disabled_device, *cut, *evicted, *throttled, *quota;
     /* Mappings of a process that speaks it, and such as it must not have; both ended by NULL. */
@@ -32,9 +28,6 @@ typedef struct {
 } Form;
 
 void transport_add(const Form *form, const char *path, void (*test)(gconstpointer form));
-
-/* The same for a test that needs the acknowledgement of a burst. */
-void transport_add_burst(const Form *form, const char *path, void (*test)(gconstpointer form));
 
 /* Topics */
 void transport_add_c2d(const Form *form);

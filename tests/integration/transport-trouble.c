@@ -236,17 +236,16 @@ test_only_its_own_libraries_are_loaded(gconstpointer data)
 void
 transport_add_trouble(const Form *form)
 {
-    transport_add_burst(form, "trouble/renewal-under-load-loses-and-repeats-nothing",
-                        test_renewal_under_load_loses_and_repeats_nothing);
-    transport_add_burst(form, "trouble/hub-killed-under-load", test_hub_killed_under_load);
-    transport_add_burst(form, "trouble/cut-in-the-middle", test_cut_in_the_middle);
+    transport_add(form, "trouble/renewal-under-load-loses-and-repeats-nothing",
+                  test_renewal_under_load_loses_and_repeats_nothing);
+    transport_add(form, "trouble/hub-killed-under-load", test_hub_killed_under_load);
+    transport_add(form, "trouble/cut-in-the-middle", test_cut_in_the_middle);
     transport_add(form, "trouble/dropped-comes-back", test_dropped_comes_back);
     transport_add(form, "trouble/half-open-is-noticed", test_half_open_is_noticed);
     transport_add(form, "trouble/eviction-by-another-client", test_eviction_by_another_client);
-    transport_add_burst(form, "trouble/throttled", test_throttled);
-    transport_add_burst(form, "trouble/quota-used-up", test_quota_used_up);
-    transport_add_burst(form, "trouble/hub-closes-again-and-again",
-                        test_hub_closes_again_and_again);
+    transport_add(form, "trouble/throttled", test_throttled);
+    transport_add(form, "trouble/quota-used-up", test_quota_used_up);
+    transport_add(form, "trouble/hub-closes-again-and-again", test_hub_closes_again_and_again);
     transport_add(form, "trouble/bytes-on-the-wire", test_bytes_on_the_wire);
     transport_add(form, "trouble/only-its-own-libraries-are-loaded",
                   test_only_its_own_libraries_are_loaded);

@@ -36,6 +36,8 @@ client_release(SpokePahoClient *client)
     pthread_cond_destroy(&client->answered);
     g_free(client->lost_detail);
     g_free(client->host);
+    g_clear_handle_id(&client->prod_id, g_source_remove);
+    g_free(client->filter);
     g_free(client->path);
     g_free(client->ca_file);
     g_free(client->certificate_file);
@@ -57,6 +59,49 @@ end(SpokePahoClient *client, SpokeCause cause, const char *detail)
         return;
     client->has_ended = TRUE;
     client->events->lost(cause, detail, client->user_data);
+}
+
+/*
+ * paho 1.3 may leave the last packets that came over a WebSocket in its buffers until something
+ * else arrives. So when acknowledgements are due and none come, the hub is made to say something:
+ * to confirm once more the subscription we have.
+ */
+#define PROD_MSEC 250
+
+static gboolean
+on_prod_time(gpointer user_data)
+{
+    SpokePahoClient *client = user_data;
+
+    if (client->n_unsettled == 0) {
+        client->prod_id = 0;
+        return G_SOURCE_REMOVE;
+    }
+    client->n_silent = client->has_settled ? 0 : client->n_silent + 1;
+    client->has_settled = FALSE;
+    /* After 1, 2, 4, 8, … ticks of silence. */
+    if (client->n_silent > 0 && (client->n_silent & (client->n_silent - 1)) == 0 &&
+        client->filter != NULL)
+        spoke_paho_client_subscribe(client, client->filter, client->is_subscribed);
+    return G_SOURCE_CONTINUE;
+}
+
+static void
+note_published(SpokePahoClient *client, guint n)
+{
+    client->n_unsettled += n;
+    if (client->path == NULL || client->prod_id != 0 || client->n_unsettled == 0)
+        return;
+    client->has_settled = FALSE;
+    client->n_silent = 0;
+    client->prod_id = g_timeout_add(PROD_MSEC, on_prod_time, client);
+}
+
+static void
+note_settled(SpokePahoClient *client, guint n)
+{
+    client->n_unsettled -= n;
+    client->has_settled = TRUE;
 }
 
 static void
@@ -104,6 +149,7 @@ deliver_settlements(SpokePahoItem **letters, guint n)
         publication->next_free = client->free_publications;
         client->free_publications = publication;
     }
+    note_settled(client, n_taken);
     if (client->events != NULL && !client->has_ended)
         client->events->settled(settlements, n_taken, client->user_data);
     for (guint i = 0; i < n_taken; i++)
@@ -217,6 +263,7 @@ leave(SpokePahoClient *client)
     if (client->is_leaving)
         return;
     client->is_leaving = TRUE;
+    g_clear_handle_id(&client->prod_id, g_source_remove);
     pthread_mutex_lock(&client->lock);
     client->is_closing = TRUE;
     pthread_cond_signal(&client->answered);
@@ -265,6 +312,7 @@ spoke_paho_client_publish(SpokePahoClient *client, const SpokeOutgoing *messages
     }
     if (first != NULL)
         spoke_paho_worker_add(first, last);
+    note_published(client, n);
 }
 
 void
@@ -278,6 +326,11 @@ spoke_paho_client_subscribe(SpokePahoClient *client, const char *filter, gboolea
     subscription->item = (SpokePahoItem){.task.run = spoke_paho_run_subscription, .client = client};
     subscription->filter = g_strdup(filter);
     subscription->on = on;
+    if (filter != client->filter) {
+        g_free(client->filter);
+        client->filter = g_strdup(filter);
+    }
+    client->is_subscribed = on;
     spoke_paho_worker_add(&subscription->item.task, &subscription->item.task);
 }
 

@@ -90,6 +90,12 @@ struct SpokePahoClient {
     gboolean is_gone;    /* and done */
     SpokePahoPublication *publications;
     SpokePahoPublication *free_publications;
+    guint n_unsettled;    /* publications that are out */
+    gboolean has_settled; /* some have come back since the last tick of the prodder */
+    guint n_silent;       /* ticks without any, in a row */
+    guint prod_id;        /* source; 0 unless WebSocket and n_unsettled > 0 */
+    char *filter;         /* owned: last subscribed to, or from; NULL before */
+    gboolean is_subscribed;
 
     /* The worker's */
     MQTTAsync handle;
