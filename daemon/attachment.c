@@ -152,6 +152,15 @@ go_on(SpokeAttachment *self)
         spoke_connection_look_drained(connection);
 }
 
+void
+spoke_attachments_share_room(SpokeConnection *connection)
+{
+    SpokeAttachment *next = NULL;
+
+    while ((next = spoke_load_next(&connection->load)) != NULL)
+        go_on(next);
+}
+
 gboolean
 spoke_attachment_is_drained(SpokeAttachment *self, gboolean with_queue)
 {
@@ -168,6 +177,7 @@ spoke_attachment_note_settled(SpokeAttachment *self, const SpokeSettlement *sett
     spoke_patience_note_served(&self->patience);
     spoke_flow_settled(self->flow, settlements, n);
     go_on(self);
+    spoke_attachments_share_room(self->connection);
 }
 
 void
@@ -326,7 +336,8 @@ spoke_attachment_note_attached(SpokeAttachment *self)
     if (self->is_down && connection->attachments->len > 1)
         spoke_event_device_up(self->identity->name, self->identity->device_id);
     self->is_down = FALSE;
-    spoke_flow_begin(self->flow, connection->module, connection->transport, self->identity);
+    spoke_flow_begin(self->flow, connection->module, connection->transport, self->identity,
+                     &connection->load, self);
     /* Said in either case: the hub may remember a subscription from an earlier connection. */
     connection->module->receive(connection->transport, self->identity, self->is_receiving);
     if (connection->goal == SPOKE_GOAL_STAY) {
@@ -393,6 +404,7 @@ spoke_attachment_note_detached(SpokeAttachment *self, SpokeCause cause, const ch
     gint64 delay_usec = choose_delay(self, cause);
 
     wait_for_retry(self, cause, copy, MAX(delay_usec, wait_usec));
+    spoke_attachments_share_room(self->connection);
 }
 
 static void

@@ -85,6 +85,7 @@ struct SpokeConnection {
     SpokeTransport *transport;          /* owned; NULL while OFFLINE */
     guint attach_id;                    /* source: some are still to be attached */
     guint n_in;                         /* attachments that are IN */
+    SpokeLoad load;                     /* of all attachments */
     gint64 attempt_usec;                /* boot clock: when the last attempt began */
     gint64 attached_usec;               /* boot clock: since somebody is IN; or 0 */
     gint64 heard_usec;                  /* boot clock: the last that the hub said of anybody */
@@ -143,6 +144,8 @@ void spoke_attachment_clear_due(SpokeAttachment *attachment, SpokeDue due);
 /* Nothing is on its way, and if @with_queue, nothing waits. */
 gboolean spoke_attachment_is_drained(SpokeAttachment *attachment, gboolean with_queue);
 void spoke_attachment_tell_changed(SpokeAttachment *attachment);
+/* Somebody has less on the way than before: those that waited for room send. */
+void spoke_attachments_share_room(SpokeConnection *connection);
 
 /* What it is made of; lines.c fills in the machine's own, a test others. */
 typedef struct {

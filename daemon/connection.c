@@ -479,6 +479,7 @@ open_transport(SpokeConnection *self)
     };
 
     self->state = SPOKE_CONNECTION_CONNECTING;
+    spoke_load_begin(&self->load, self->module->connection_window, self->module->connection_bytes);
     self->transport = self->module->create(&endpoint, &transport_events, self);
     self->module->open(self->transport);
     changed(self);
@@ -683,6 +684,7 @@ spoke_connection_remove(SpokeConnection *self, SpokeAttachment *attachment)
         close_transport(self);
     else
         spoke_connection_look_drained(self);
+    spoke_attachments_share_room(self);
 }
 
 guint

@@ -22,6 +22,7 @@ struct SpokeFlow {
     SpokeSuspicion suspicion;
     gboolean was_any_acked; /* on this connection */
     gboolean is_feeding;
+    SpokeLoadPart part; /* what was taken, on the connection's load */
 
     GHashTable *arrivals; /* owned; guint64 * → the transport's token */
     guint64 last_arrival;
@@ -49,16 +50,42 @@ get_window(SpokeFlow *flow)
                                                                               : 1;
 }
 
-/* Returns: how many more messages wait in the inflight list now */
-static guint
-take(SpokeFlow *flow, guint max)
+/* Returns: whether all of @n were there */
+static gboolean
+take_all(SpokeFlow *flow, guint n)
 {
     SpokeMessage *messages[BATCH];
-    guint n = spoke_outbox_take(flow->outbox, messages, MIN(max, BATCH));
+    guint n_taken = spoke_outbox_take(flow->outbox, messages, n);
 
-    for (guint i = 0; i < n; i++)
+    for (guint i = 0; i < n_taken; i++) {
+        spoke_load_add(&flow->part, messages[i]);
         spoke_inflight_add(flow->inflight, messages[i]);
-    return n;
+    }
+    return n_taken == n;
+}
+
+/* Into the inflight list, @max at most. */
+static void
+take(SpokeFlow *flow, guint max)
+{
+    guint n_left = MIN(max, BATCH);
+    guint n = 0;
+
+    while (n_left > 0 && (n = spoke_load_grant(&flow->part, n_left)) > 0 && take_all(flow, n))
+        n_left -= n;
+}
+
+/* For which there is likely to be room in the window. */
+static guint
+guess_room(SpokeFlow *flow, guint window)
+{
+    guint n_sent = spoke_inflight_get_sent(flow->inflight);
+    size_t sent_bytes = spoke_inflight_get_sent_bytes(flow->inflight);
+    size_t left_bytes = flow->module->window_bytes - MIN(sent_bytes, flow->module->window_bytes);
+
+    if (n_sent == 0)
+        return 1;
+    return (guint)MIN(window - n_sent, left_bytes / spoke_load_guess_cost(&flow->part));
 }
 
 /* The next to be sent, if there is one and room for it. (transfer none) */
@@ -73,8 +100,10 @@ next_message(SpokeFlow *flow)
 
     SpokeMessage *message = spoke_inflight_peek(flow->inflight);
 
-    if (message == NULL && take(flow, window - n_sent) > 0)
+    if (message == NULL) {
+        take(flow, guess_room(flow, window));
         message = spoke_inflight_peek(flow->inflight);
+    }
     if (message == NULL || n_sent == 0)
         return message;
 
@@ -96,7 +125,7 @@ hold_suspect(SpokeFlow *flow)
         spoke_suspicion_get_mode(&flow->suspicion) != SPOKE_SUSPICION_TRIAL)
         return;
 
-    (void)take(flow, n_held + 1);
+    take(flow, n_held + 1);
     g_autofree SpokeMessage **messages = spoke_inflight_steal(flow->inflight, &n);
     gboolean is_first = n > 0 && messages[0]->id == flow->suspicion.suspect;
 
@@ -119,6 +148,8 @@ give_back(SpokeFlow *flow)
     flow->held = g_ptr_array_new();
     for (guint i = 0; i < n; i++)
         g_ptr_array_add(all, messages[i]);
+    for (guint i = 0; i < all->len && flow->part.load != NULL; i++)
+        spoke_load_remove(&flow->part, all->pdata[i]);
     if (all->len > 0)
         spoke_outbox_give_back(flow->outbox, (SpokeMessage **)all->pdata, all->len);
 }
@@ -159,8 +190,9 @@ spoke_flow_feed(SpokeFlow *flow)
 
 void
 spoke_flow_begin(SpokeFlow *flow, const SpokeTransportModule *module, SpokeTransport *transport,
-                 SpokeIdentity *identity)
+                 SpokeIdentity *identity, SpokeLoad *load, gpointer owner)
 {
+    spoke_load_join(load, &flow->part, owner);
     flow->module = module;
     flow->transport = transport;
     flow->identity = identity;
@@ -193,6 +225,7 @@ settle(SpokeFlow *flow, const SpokeSettlement *settlement)
 
     if (!spoke_inflight_remove(flow->inflight, message))
         return;
+    spoke_load_remove(&flow->part, message);
     switch (settlement->verdict) {
     case SPOKE_VERDICT_ACCEPT:
         on_accepted(flow, message->id);
@@ -239,6 +272,7 @@ spoke_flow_end(SpokeFlow *flow, SpokeCause cause, gint64 lived_usec)
 
     flow->module = NULL;
     flow->transport = NULL;
+    spoke_load_leave(&flow->part);
     g_hash_table_remove_all(flow->arrivals);
     cause = spoke_suspicion_note_end(&flow->suspicion, &end);
     if (spoke_suspicion_is_proved(&flow->suspicion))
@@ -254,6 +288,7 @@ spoke_flow_free(SpokeFlow *flow)
     if (flow == NULL)
         return;
 
+    spoke_load_leave(&flow->part);
     give_back(flow);
     spoke_inflight_free(flow->inflight);
     g_ptr_array_unref(flow->held);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "daemon/load.h"
 #include "daemon/outbox.h"
 #include "daemon/suspicion.h"
 #include "daemon/transport.h"
@@ -17,9 +18,11 @@ SpokeFlow *spoke_flow_new(SpokeSpool *spool, SpokeOutbox *outbox);
 void spoke_flow_free(SpokeFlow *flow); /* gives back */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SpokeFlow, spoke_flow_free)
 
-/* @transport is logged in as @identity. All are borrowed until spoke_flow_end(). */
+/* @transport is logged in as @identity. All are borrowed until spoke_flow_end(). @owner: who waits
+ * for room on @load, in spoke_load_next() */
 void spoke_flow_begin(SpokeFlow *flow, const SpokeTransportModule *module,
-                      SpokeTransport *transport, SpokeIdentity *identity);
+                      SpokeTransport *transport, SpokeIdentity *identity, SpokeLoad *load,
+                      gpointer owner);
 
 /* Sends what there is and what there is room for. */
 void spoke_flow_feed(SpokeFlow *flow);

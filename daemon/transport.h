@@ -26,7 +26,7 @@
  * After detached() the same holds for that one identity: nothing of it comes any more, what it sent
  * and is not settled is unknown, its tokens mean nothing, and attach() may bring it back.
  */
-#define SPOKE_TRANSPORT_ABI 2
+#define SPOKE_TRANSPORT_ABI 3
 
 typedef struct SpokeTransport SpokeTransport; /* each module's own */
 
@@ -114,6 +114,10 @@ typedef struct {
      * (spoke_message_cost()); one message may exceed the latter. */
     guint window;
     size_t window_bytes;
+    /* The same of all identities of a connection together; what one may have besides in any case is
+     * a single message. Without MULTIPLEX no less than the above. */
+    guint connection_window;
+    size_t connection_bytes;
 
     SpokeTransport *(*create)(const SpokeEndpoint *endpoint, const SpokeTransportEvents *events,
                               gpointer user_data); /* copies @endpoint; @events outlive it */

@@ -286,9 +286,15 @@ static const struct {
     const char *name;
     void (*measure)(void);
 } sections[] = {
-    {"throughput", section_throughput}, {"latency", section_latency}, {"c2d", section_c2d},
-    {"offline", section_offline},       {"million", section_million}, {"idle", section_idle},
-    {"transports", section_transports}, {"devices", section_devices},
+    {"throughput", section_throughput},
+    {"latency", section_latency},
+    {"c2d", section_c2d},
+    {"offline", section_offline},
+    {"million", section_million},
+    {"idle", section_idle},
+    {"transports", section_transports},
+    {"devices", section_devices},
+    {"held-back", section_held_back},
 };
 
 static gboolean

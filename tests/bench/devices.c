@@ -16,6 +16,10 @@
 #define DEVICES_MAX 1000 /* on one connection. Source: iot-hub-protocol.md, 4.3 */
 #define MESSAGES    60000
 
+#define HELD_BACK_DEVICES 200
+#define HELD_BACK_BATCHES 4
+#define HELD_BACK_BATCH   250
+
 /* Counts the devices that have said they are connected. */
 typedef struct {
     GHashTable *connected; /* owned; object paths */
@@ -151,6 +155,65 @@ print_load(Harness *h, guint devices)
             "acknowledged, %.1f us CPU/message\n",
             devices, MESSAGES / answered, MESSAGES / acknowledged,
             (measure_cpu_usec(harness_get_daemon_pid(h)) - cpu_usec) / MESSAGES);
+}
+
+/* A megabyte for each of [Device …]. */
+static void
+fill_queue(Harness *h, guint number)
+{
+    g_autofree char *path = g_strdup_printf("/org/spoked1/device/d%u", number);
+    static const guint8 body[1000] = "";
+
+    for (guint i = 0; i < HELD_BACK_BATCHES; i++) {
+        g_autoptr(GVariantBuilder) batch = g_variant_builder_new(G_VARIANT_TYPE("a(aya{ss}a{sv})"));
+        g_autoptr(GError) error = NULL;
+
+        for (guint n = 0; n < HELD_BACK_BATCH; n++)
+            g_variant_builder_add_parsed(
+                batch, "(%*, @a{ss} {}, @a{sv} {})",
+                g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, body, sizeof body, 1));
+        g_autoptr(GVariant) reply = g_dbus_connection_call_sync(
+            harness_get_bus(h), HARNESS_BUS_NAME, path, "org.spoked1.Device", "SendBatch",
+            g_variant_new("(@a(aya{ss}a{sv}))", g_variant_builder_end(batch)),
+            G_VARIANT_TYPE("(at)"), G_DBUS_CALL_FLAGS_NONE, -1, NULL, &error);
+        if (reply == NULL)
+            harness_fail(h, "SendBatch: %s", error->message);
+    }
+}
+
+static void
+measure_held_back(const char *transport)
+{
+    g_autoptr(Harness) h = harness_new();
+    g_autoptr(GString) config = g_string_new(NULL);
+
+    harness_set_transport(h, transport);
+    for (guint number = 1; number <= HELD_BACK_DEVICES; number++)
+        make_device(h, number, config);
+    harness_configure(h, config->str);
+    (void)start_with(h, HELD_BACK_DEVICES + 1);
+    long idle_kib = measure_memory_kib(harness_get_daemon_pid(h), "Rss:");
+
+    json_node_unref(harness_hub(h, "POST", "/faults", "{\"kind\": \"stall-acks\"}"));
+    for (guint number = 1; number <= HELD_BACK_DEVICES; number++)
+        fill_queue(h, number);
+    long fresh_kib = measure_memory_kib(harness_get_daemon_pid(h), "Rss:");
+    (void)harness_stop_daemon(h);
+    (void)start_with(h, HELD_BACK_DEVICES + 1);
+    g_usleep(5 * G_USEC_PER_SEC); /* until all is read that will be */
+    long old_kib = measure_memory_kib(harness_get_daemon_pid(h), "Rss:");
+
+    g_print("%-8s RSS %ld KiB idle, %ld KiB sending, %ld KiB sending after a restart\n", transport,
+            idle_kib, fresh_kib, old_kib);
+}
+
+void
+section_held_back(void)
+{
+    g_print("\n%d devices with 1 MB each on one connection, and a hub that acknowledges nothing\n",
+            HELD_BACK_DEVICES);
+    measure_held_back("amqp");
+    measure_held_back("https");
 }
 
 void

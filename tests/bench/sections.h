@@ -7,3 +7,5 @@
 void section_transports(void);
 /* devices.c: a gateway's many devices on one connection. */
 void section_devices(void);
+/* devices.c: what the daemon holds in memory when the hub holds back its acknowledgements. */
+void section_held_back(void);

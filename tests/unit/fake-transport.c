@@ -27,6 +27,7 @@ fake_create(const SpokeEndpoint *endpoint, const SpokeTransportEvents *events, g
     g_ptr_array_set_size(record.asked, 0);
     g_ptr_array_set_size(record.let_go, 0);
     g_ptr_array_set_size(record.sent, 0);
+    g_ptr_array_set_size(record.senders, 0);
     return self;
 }
 
@@ -45,20 +46,34 @@ fake_attach(SpokeTransport *self, SpokeIdentity *identity, SpokeSecret *token)
     record.had_token = token != NULL;
 }
 
+/* What it sent is not known to have arrived. */
+static void
+forget_sent(SpokeIdentity *identity)
+{
+    for (guint i = record.senders->len; i > 0; i--) {
+        if (record.senders->pdata[i - 1] != identity)
+            continue;
+        g_ptr_array_remove_index(record.sent, i - 1);
+        g_ptr_array_remove_index(record.senders, i - 1);
+    }
+}
+
 static void
 fake_detach(SpokeTransport *self, SpokeIdentity *identity)
 {
     g_ptr_array_add(record.let_go, identity);
+    forget_sent(identity);
 }
 
 static void
 fake_send(SpokeTransport *self, SpokeIdentity *identity, const SpokeOutgoing *messages, guint n)
 {
     g_assert_true(g_ptr_array_find(record.asked, identity, NULL));
-    g_assert_cmpuint(record.sent->len + n, <=, fake_transport_module.window);
+    g_assert_cmpuint(record.sent->len + n, <=, fake_transport_module.connection_window + 2);
     g_assert_false(self->is_closing);
     for (guint i = 0; i < n; i++) {
         g_ptr_array_add(record.sent, messages[i].message);
+        g_ptr_array_add(record.senders, identity);
         g_ptr_array_add(record.sent_ids, g_strdup(messages[i].message_id));
     }
     record.n_batches++;
@@ -107,10 +122,10 @@ fake_free(SpokeTransport *self)
 
 #define COMMON                                                                                     \
     .abi = SPOKE_TRANSPORT_ABI, .default_port = 1234, .window = 4, .window_bytes = 10000,          \
-    .create = fake_create, .open = fake_open, .attach = fake_attach, .detach = fake_detach,        \
-    .send = fake_send, .receive = fake_receive, .poll = fake_poll,                                 \
-    .get_progress = fake_get_progress, .settle = fake_settle, .close = fake_close,                 \
-    .free = fake_free
+    .connection_window = 6, .connection_bytes = 15000, .create = fake_create, .open = fake_open,   \
+    .attach = fake_attach, .detach = fake_detach, .send = fake_send, .receive = fake_receive,      \
+    .poll = fake_poll, .get_progress = fake_get_progress, .settle = fake_settle,                   \
+    .close = fake_close, .free = fake_free
 
 const SpokeTransportModule fake_transport_module = {
     COMMON,
@@ -131,6 +146,7 @@ fake_transport_begin(void)
 {
     record = (FakeTransport){
         .sent = g_ptr_array_new(),
+        .senders = g_ptr_array_new(),
         .sent_ids = g_ptr_array_new_with_free_func(g_free),
         .asked = g_ptr_array_new(),
         .let_go = g_ptr_array_new(),
@@ -144,6 +160,7 @@ fake_transport_finish(void)
 {
     g_assert_cmpuint(record.n_alive, ==, 0);
     g_ptr_array_unref(record.sent);
+    g_ptr_array_unref(record.senders);
     g_ptr_array_unref(record.sent_ids);
     g_array_unref(record.verdicts);
     g_ptr_array_unref(record.asked);
@@ -174,6 +191,7 @@ fake_transport_attached_as(SpokeIdentity *identity)
 void
 fake_transport_detached(SpokeIdentity *identity, SpokeCause cause, gint64 wait_usec)
 {
+    forget_sent(identity);
     last->events->detached(identity, cause, "why", wait_usec, last->user_data);
 }
 
@@ -199,6 +217,7 @@ fake_transport_settled(guint n, SpokeVerdict verdict)
     for (guint i = 0; i < n; i++)
         settlements[i] = (SpokeSettlement){.message = record.sent->pdata[i], .verdict = verdict};
     g_ptr_array_remove_range(record.sent, 0, n);
+    g_ptr_array_remove_range(record.senders, 0, n);
     last->events->settled(last->identity, settlements, n, last->user_data);
 }
 
@@ -207,8 +226,30 @@ fake_transport_settled_at(guint index, SpokeVerdict verdict)
 {
     const SpokeSettlement settlement = {.message = record.sent->pdata[index], .verdict = verdict};
 
+    SpokeIdentity *sender = record.senders->pdata[index];
+
     g_ptr_array_remove_index(record.sent, index);
-    last->events->settled(last->identity, &settlement, 1, last->user_data);
+    g_ptr_array_remove_index(record.senders, index);
+    last->events->settled(sender, &settlement, 1, last->user_data);
+}
+
+guint
+fake_transport_count_sent(SpokeIdentity *identity)
+{
+    guint n = 0;
+
+    for (guint i = 0; i < record.senders->len; i++)
+        n += record.senders->pdata[i] == identity;
+    return n;
+}
+
+void
+fake_transport_accepted_of(SpokeIdentity *identity)
+{
+    guint index = 0;
+
+    g_assert_true(g_ptr_array_find(record.senders, identity, &index));
+    fake_transport_settled_at(index, SPOKE_VERDICT_ACCEPT);
 }
 
 void

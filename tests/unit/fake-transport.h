@@ -18,6 +18,7 @@ typedef struct {
     guint n_receive_calls;
     guint n_batches;
     GPtrArray *sent;     /* SpokeMessage *, borrowed: on this connection and not settled */
+    GPtrArray *senders;  /* SpokeIdentity *, borrowed: of those */
     GPtrArray *sent_ids; /* char *, owned: message ids of all that were sent, in order */
     GArray *verdicts;    /* SpokeVerdict, on arrivals */
     GPtrArray *asked;  /* SpokeIdentity *, borrowed: attach() was called for, on this connection */
@@ -26,7 +27,8 @@ typedef struct {
     guint64 progress; /* the test's: bytes that got through */
 } FakeTransport;
 
-extern const SpokeTransportModule fake_transport_module; /* window 4, 10000 bytes */
+/* Window 4, 10000 bytes; of the connection 6, 15000 bytes. */
+extern const SpokeTransportModule fake_transport_module;
 /* Like AMQP or HTTPS: three identities, tokens renewed in band, C2D to be asked for. */
 extern const SpokeTransportModule fake_transport_for_many;
 
@@ -46,4 +48,7 @@ void fake_transport_closed(SpokeCause cause);
 void fake_transport_settled(guint n, SpokeVerdict verdict);
 /* One out of order. */
 void fake_transport_settled_at(guint index, SpokeVerdict verdict);
+/* The oldest of @identity, of several. */
+void fake_transport_accepted_of(SpokeIdentity *identity);
+guint fake_transport_count_sent(SpokeIdentity *identity);
 void fake_transport_arrived(SpokeMessage *message, gpointer token);

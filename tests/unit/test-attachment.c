@@ -261,7 +261,6 @@ test_detached_gives_its_messages_back(Fixture *fixture, gconstpointer unused)
 
     detach(fixture, 1, SPOKE_CAUSE_UNAVAILABLE);
     g_assert_cmpuint(spoke_outbox_get_messages(fixture->members[1].outbox), ==, 2);
-    g_ptr_array_set_size(fixture->transport->sent, 0);
     advance(fixture, 60 * SEC);
     attach(fixture, 1);
 
@@ -468,6 +467,102 @@ test_settling_reaches_its_owner(Fixture *fixture, gconstpointer unused)
     g_assert_cmpstr(settled, ==, "1+");
 }
 
+/* So many are sent and not settled, of each: "4 2 1". */
+static void
+assert_sent(Fixture *fixture, const char *expected)
+{
+    g_autofree char *text =
+        g_strdup_printf("%u %u %u", fake_transport_count_sent(fixture->members[0].identity),
+                        fake_transport_count_sent(fixture->members[1].identity),
+                        fake_transport_count_sent(fixture->members[2].identity));
+
+    g_assert_cmpstr(text, ==, expected);
+}
+
+static void
+put_for_all(Fixture *fixture, guint n, size_t body_size)
+{
+    for (guint i = 0; i < N_MAX; i++) {
+        fake_outbox_put(fixture->members[i].outbox, n, body_size);
+        spoke_attachment_wake(fixture->members[i].attachment);
+    }
+}
+
+/* 6 at a time, and whoever comes too late at least one. */
+static void
+test_load_is_limited(Fixture *fixture, gconstpointer unused)
+{
+    attach_all(fixture);
+
+    put_for_all(fixture, 10, 100);
+
+    assert_sent(fixture, "4 2 1");
+}
+
+static void
+test_load_is_limited_in_bytes(Fixture *fixture, gconstpointer unused)
+{
+    attach_all(fixture);
+
+    put_for_all(fixture, 10, 4500);
+
+    assert_sent(fixture, "2 2 1");
+}
+
+static void
+test_load_goes_round(Fixture *fixture, gconstpointer unused)
+{
+    attach_all(fixture);
+    put_for_all(fixture, 10, 100);
+
+    fake_transport_accepted_of(fixture->members[0].identity); /* one was too many */
+    assert_sent(fixture, "3 2 1");
+    fake_transport_accepted_of(fixture->members[0].identity);
+    assert_sent(fixture, "2 3 1");
+    fake_transport_accepted_of(fixture->members[0].identity);
+    assert_sent(fixture, "1 3 2");
+    fake_transport_accepted_of(fixture->members[1].identity);
+    assert_sent(fixture, "2 2 2");
+    fake_transport_accepted_of(fixture->members[0].identity);
+    assert_sent(fixture, "1 3 2");
+}
+
+static void
+test_load_of_one_detached_is_free(Fixture *fixture, gconstpointer unused)
+{
+    attach_all(fixture);
+    put_for_all(fixture, 10, 100);
+
+    detach(fixture, 0, SPOKE_CAUSE_UNAVAILABLE);
+
+    assert_sent(fixture, "0 4 2");
+}
+
+static void
+test_load_of_one_removed_is_free(Fixture *fixture, gconstpointer unused)
+{
+    attach_all(fixture);
+    put_for_all(fixture, 10, 100);
+
+    g_clear_pointer(&fixture->members[0].attachment, spoke_attachment_free);
+
+    assert_sent(fixture, "0 4 2");
+}
+
+static void
+test_load_is_nothing_after_a_loss(Fixture *fixture, gconstpointer unused)
+{
+    attach_all(fixture);
+    put_for_all(fixture, 10, 100);
+    fake_transport_closed(SPOKE_CAUSE_NETWORK);
+    advance(fixture, 60 * SEC);
+    fake_transport_opened();
+
+    attach_all(fixture);
+
+    assert_sent(fixture, "4 2 1");
+}
+
 /* iot-hub-protocol.md, 4.4. */
 static void
 test_poll_every_25_minutes(Fixture *fixture, gconstpointer unused)
@@ -618,6 +713,12 @@ main(int argc, char **argv)
     add("/attachment/leaving/disturbs-nobody", test_leaving_disturbs_nobody);
     add("/attachment/leaving/last-one-closes", test_last_one_closes);
     add("/attachment/settled/reaches-its-owner", test_settling_reaches_its_owner);
+    add("/attachment/load/is-limited", test_load_is_limited);
+    add("/attachment/load/is-limited-in-bytes", test_load_is_limited_in_bytes);
+    add("/attachment/load/goes-round", test_load_goes_round);
+    add("/attachment/load/of-one-detached-is-free", test_load_of_one_detached_is_free);
+    add("/attachment/load/of-one-removed-is-free", test_load_of_one_removed_is_free);
+    add("/attachment/load/is-nothing-after-a-loss", test_load_is_nothing_after_a_loss);
     add("/attachment/poll/4.4-every-25-minutes", test_poll_every_25_minutes);
     add("/attachment/poll/outlives-the-connection", test_poll_outlives_the_connection);
     add("/attachment/poll/that-failed-comes-again", test_poll_that_failed_comes_again);

@@ -58,6 +58,9 @@ typedef struct {
 /* Of one identity. Enough to fill a line of 10 MB/s and 100 ms. */
 #define WINDOW       4096
 #define WINDOW_BYTES (1024 * 1024)
+/* Of all. */
+#define CONNECTION_WINDOW 16384
+#define CONNECTION_BYTES  (8 * 1024 * 1024)
 
 static void
 leaving_free(gpointer data)
@@ -469,6 +472,7 @@ amqp_free(SpokeTransport *self)
     .capabilities = SPOKE_CAPABILITY_PUSH | SPOKE_CAPABILITY_SETTLE | SPOKE_CAPABILITY_MULTIPLEX | \
                     SPOKE_CAPABILITY_RENEW | SPOKE_CAPABILITY_PROXY,                               \
     .identities_max = IDENTITIES_MAX, .window = WINDOW, .window_bytes = WINDOW_BYTES,              \
+    .connection_window = CONNECTION_WINDOW, .connection_bytes = CONNECTION_BYTES,                  \
     .open = amqp_open, .attach = amqp_attach, .detach = amqp_detach, .send = amqp_send,            \
     .receive = amqp_receive, .poll = amqp_poll, .get_progress = amqp_get_progress,                 \
     .settle = amqp_settle, .close = amqp_close, .free = amqp_free

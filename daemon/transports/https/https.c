@@ -38,6 +38,9 @@ typedef struct {
 /* Two batches and more: one is under way while the next one gathers. */
 #define WINDOW       2048
 #define WINDOW_BYTES (1024 * 1024)
+/* Of all. */
+#define CONNECTION_WINDOW 16384
+#define CONNECTION_BYTES  (8 * 1024 * 1024)
 
 #define CLOSE_SEC 3
 
@@ -382,6 +385,8 @@ static const SpokeTransportModule https_module = {
     .identities_max = G_MAXUINT,
     .window = WINDOW,
     .window_bytes = WINDOW_BYTES,
+    .connection_window = CONNECTION_WINDOW,
+    .connection_bytes = CONNECTION_BYTES,
     .create = https_create,
     .open = https_open,
     .attach = https_attach,

@@ -306,6 +306,7 @@ mqtt_free(SpokeTransport *self)
 #define COMMON                                                                                     \
     .abi = SPOKE_TRANSPORT_ABI, .capabilities = SPOKE_CAPABILITY_PUSH | SPOKE_CAPABILITY_PROXY,    \
     .identities_max = 1, .window = SPOKE_PAHO_WINDOW, .window_bytes = SPOKE_PAHO_WINDOW_BYTES,     \
+    .connection_window = SPOKE_PAHO_WINDOW, .connection_bytes = SPOKE_PAHO_WINDOW_BYTES,           \
     .open = mqtt_open, .attach = mqtt_attach, .detach = mqtt_detach, .send = mqtt_send,            \
     .receive = mqtt_receive, .poll = mqtt_poll, .get_progress = mqtt_get_progress,                 \
     .settle = mqtt_settle, .close = mqtt_close, .free = mqtt_free
