@@ -13,6 +13,9 @@
 #define DROP_FRACTION   32 /* of the limit: at least that much at once, for the sake of speed */
 #define DROP_RETRY_USEC G_USEC_PER_SEC
 
+/* Of a page, where all outboxes together hold much. */
+#define SCARCE_PAGE_COSTS (16 * 1024)
+
 /* Opening */
 
 typedef struct {
@@ -91,6 +94,7 @@ typedef struct {
     SpokeSpoolOp op;
     SpokeOutbox *outbox; /* owned */
     SpokeStoreSpan span;
+    guint64 costs_max; /* counted as ready meanwhile */
     SpokeStorePage page;
 } PageRead;
 
@@ -99,7 +103,7 @@ page_run(SpokeSpoolOp *op, SpokeStore *store, GError **error)
 {
     PageRead *read = (PageRead *)op;
 
-    return spoke_store_read_page(store, &read->span, &read->page, error);
+    return spoke_store_read_page(store, &read->span, read->costs_max, &read->page, error);
 }
 
 static gboolean
@@ -174,6 +178,7 @@ page_free(SpokeSpoolOp *op)
 {
     PageRead *read = (PageRead *)op;
 
+    *spoke_spool_get_ready_bytes(read->outbox->spool) -= read->costs_max;
     spoke_store_page_clear(&read->page);
     spoke_outbox_unref(read->outbox);
     g_free(read);
@@ -198,13 +203,19 @@ unread_span(const SpokeOutbox *outbox, SpokeLane lane)
 void
 spoke_outbox_request_pages(SpokeOutbox *outbox)
 {
+    gsize *ready_bytes = spoke_spool_get_ready_bytes(outbox->spool);
+
     for (SpokeLane lane = 0; lane < SPOKE_N_LANES; lane++) {
-        if (!spoke_outbox_lane_wants_page(&outbox->lanes[lane]))
+        gboolean is_scarce = *ready_bytes + SPOKE_STORE_PAGE_COSTS > SPOKE_SPOOL_READY_BYTES_MAX;
+
+        if (!spoke_outbox_lane_wants_page(&outbox->lanes[lane], is_scarce))
             continue;
         PageRead *read = g_new0(PageRead, 1);
         read->op.class = &page_class;
         read->outbox = spoke_outbox_ref(outbox);
         read->span = unread_span(outbox, lane);
+        read->costs_max = is_scarce ? SCARCE_PAGE_COSTS : SPOKE_STORE_PAGE_COSTS;
+        *ready_bytes += read->costs_max;
         spoke_store_page_init(&read->page);
         outbox->lanes[lane].is_busy = TRUE;
         spoke_spool_push(outbox->spool, &read->op);

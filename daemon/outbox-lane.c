@@ -17,11 +17,12 @@ free_messages(GQueue *queue)
 }
 
 void
-spoke_outbox_lane_init(SpokeOutboxLane *lane)
+spoke_outbox_lane_init(SpokeOutboxLane *lane, gsize *ready_bytes)
 {
     *lane = (SpokeOutboxLane){
         .returned = g_array_new(FALSE, FALSE, sizeof(SpokeReturned)),
         .held_expiry_usec = SPOKE_EXPIRY_NEVER,
+        .ready_bytes = ready_bytes,
     };
     spoke_expiries_init(&lane->expiries);
 }
@@ -32,6 +33,8 @@ spoke_outbox_lane_clear(SpokeOutboxLane *lane)
     for (guint i = 0; i < lane->returned->len; i++)
         spoke_message_unref(g_array_index(lane->returned, SpokeReturned, i).message);
     g_clear_pointer(&lane->returned, g_array_unref);
+    *lane->ready_bytes -= lane->live_bytes + lane->fetched_bytes;
+    lane->live_bytes = lane->fetched_bytes = 0;
     free_messages(&lane->live);
     free_messages(&lane->fetched);
     spoke_flow_marks_clear(&lane->marks);
@@ -73,11 +76,28 @@ note_held(SpokeOutboxLane *lane, const SpokeMessage *message)
         lane->held_expiry_usec = MIN(lane->held_expiry_usec, message->expiry_usec);
 }
 
+/* @bytes: live or fetched */
+static void
+add_cost(SpokeOutboxLane *lane, gsize *bytes, const SpokeMessage *message)
+{
+    gsize cost = spoke_message_cost(message);
+
+    *bytes += cost;
+    *lane->ready_bytes += cost;
+}
+
+static void
+subtract_cost(SpokeOutboxLane *lane, gsize *bytes, gsize cost)
+{
+    *bytes -= cost;
+    *lane->ready_bytes -= cost;
+}
+
 void
 spoke_outbox_lane_push_live(SpokeOutboxLane *lane, SpokeMessage *message)
 {
     note_held(lane, message);
-    lane->live_bytes += spoke_message_cost(message);
+    add_cost(lane, &lane->live_bytes, message);
     g_queue_push_tail(&lane->live, message);
 }
 
@@ -99,7 +119,7 @@ void
 spoke_outbox_lane_push_fetched(SpokeOutboxLane *lane, SpokeMessage *message)
 {
     note_held(lane, message);
-    lane->fetched_bytes += spoke_message_cost(message);
+    add_cost(lane, &lane->fetched_bytes, message);
     g_queue_push_tail(&lane->fetched, message);
 }
 
@@ -167,8 +187,10 @@ spoke_outbox_lane_rewind(SpokeOutboxLane *lane, guint64 last_id)
 }
 
 gboolean
-spoke_outbox_lane_wants_page(const SpokeOutboxLane *lane)
+spoke_outbox_lane_wants_page(const SpokeOutboxLane *lane, gboolean is_scarce)
 {
+    if (is_scarce && lane->fetched.length > 0)
+        return FALSE;
     return !lane->is_busy && lane->history_id > lane->read_id &&
            lane->fetched.length < AHEAD_MESSAGES && lane->fetched_bytes < AHEAD_BYTES;
 }
@@ -194,7 +216,7 @@ pop_live(SpokeOutboxLane *lane)
 {
     SpokeMessage *message = g_queue_pop_head(&lane->live);
 
-    lane->live_bytes -= spoke_message_cost(message);
+    subtract_cost(lane, &lane->live_bytes, spoke_message_cost(message));
     return message;
 }
 
@@ -203,7 +225,7 @@ pop_fetched(SpokeOutboxLane *lane)
 {
     SpokeMessage *message = g_queue_pop_head(&lane->fetched);
 
-    lane->fetched_bytes -= spoke_message_cost(message);
+    subtract_cost(lane, &lane->fetched_bytes, spoke_message_cost(message));
     lane->passed_id = message->id;
     note_passed(lane);
     return message;
@@ -330,8 +352,9 @@ static void
 filter(SpokeOutboxLane *lane, LeavesFunc leaves, gint64 now_usec, GPtrArray *leavers)
 {
     filter_returned(lane->returned, leaves, now_usec, leavers);
-    lane->live_bytes -= filter_queue(&lane->live, leaves, now_usec, leavers);
-    lane->fetched_bytes -= filter_queue(&lane->fetched, leaves, now_usec, leavers);
+    subtract_cost(lane, &lane->live_bytes, filter_queue(&lane->live, leaves, now_usec, leavers));
+    subtract_cost(lane, &lane->fetched_bytes,
+                  filter_queue(&lane->fetched, leaves, now_usec, leavers));
     note_passed(lane);
     find_held_expiry(lane);
 }

@@ -30,6 +30,7 @@ typedef struct {
     GQueue fetched;   /* owned messages */
     gsize live_bytes;
     gsize fetched_bytes;
+    gsize *ready_bytes;      /* borrowed; of all lanes of all outboxes, in both */
     gint64 held_expiry_usec; /* in memory none expires before it */
 
     guint64 read_id;        /* history is read back up to here */
@@ -42,7 +43,8 @@ typedef struct {
     gboolean is_live_turn;
 } SpokeOutboxLane;
 
-void spoke_outbox_lane_init(SpokeOutboxLane *lane);
+/* @ready_bytes: to which live and fetched messages are added; outlives us */
+void spoke_outbox_lane_init(SpokeOutboxLane *lane, gsize *ready_bytes);
 void spoke_outbox_lane_clear(SpokeOutboxLane *lane);
 
 /* At start-up all there is on disk is history. @marks: is empty
@@ -67,8 +69,8 @@ void spoke_outbox_lane_sort_returned(SpokeOutboxLane *lane);
 void spoke_outbox_lane_set_read(SpokeOutboxLane *lane, guint64 id);
 /* The store was replaced: what is on disk up to @last_id is read again from the start. */
 void spoke_outbox_lane_rewind(SpokeOutboxLane *lane, guint64 last_id);
-/* Whether more of the history should be read now. */
-gboolean spoke_outbox_lane_wants_page(const SpokeOutboxLane *lane);
+/* Whether more of the history should be read now; if @is_scarce, only when none is left. */
+gboolean spoke_outbox_lane_wants_page(const SpokeOutboxLane *lane, gboolean is_scarce);
 
 /* Whether pop() would return something. */
 gboolean spoke_outbox_lane_is_ready(const SpokeOutboxLane *lane);

@@ -113,6 +113,9 @@ has_live_room(SpokeOutbox *outbox, guint64 messages, guint64 bytes)
 {
     gboolean is_sending = spoke_outbox_get_in_flight(outbox) > 0;
 
+    if (*spoke_spool_get_ready_bytes(outbox->spool) + bytes > SPOKE_SPOOL_READY_BYTES_MAX)
+        return FALSE;
+
     for (guint lane = 0; lane < SPOKE_N_LANES; lane++) {
         messages += outbox->lanes[lane].live.length;
         bytes += outbox->lanes[lane].live_bytes;
@@ -404,7 +407,7 @@ spoke_outbox_open(SpokeSpool *spool, const char *name, const SpokeOutboxOptions 
     outbox->chore = (SpokeChore){.run = tend, .user_data = outbox, .due_usec = SPOKE_CHORE_NEVER};
     spoke_outbox_init_expiry(outbox);
     for (guint lane = 0; lane < SPOKE_N_LANES; lane++)
-        spoke_outbox_lane_init(&outbox->lanes[lane]);
+        spoke_outbox_lane_init(&outbox->lanes[lane], spoke_spool_get_ready_bytes(spool));
     spoke_spool_add_view(spool, outbox, on_recovered);
     if (!spoke_outbox_load(outbox, name, error))
         return NULL;

@@ -8,13 +8,13 @@
  * sent, and is settled (it leaves the disk) or given back (the connection broke).
  *
  * Memory stays flat: at most SPOKE_OUTBOX_LIVE_MAX messages and SPOKE_OUTBOX_LIVE_BYTES_MAX are
- * held besides what is taken; the rest is on disk only ("history") and is read back in pages by the
- * writer thread. Fresh messages of flows that have no history stay in memory ("live") and share
- * the line with the history, one for one, so that they don't wait behind hours of it; a flow that
- * has history queues behind it, so order within a flow and lane is kept. Urgent before normal.
- * Volatile messages are always live, so they may overtake the history of their own flow: waiting
- * for it in memory, they would soon be refused. They count against the byte limit and are refused
- * beyond the live limits.
+ * held besides what is taken, and where there are many outboxes less than that in each; the rest is
+ * on disk only ("history") and is read back in pages by the writer thread. Fresh messages of flows
+ * that have no history stay in memory ("live") and share the line with the history, one for one, so
+ * that they don't wait behind hours of it; a flow that has history queues behind it, so order
+ * within a flow and lane is kept. Urgent before normal. Volatile messages are always live, so they
+ * may overtake the history of their own flow: waiting for it in memory, they would soon be refused.
+ * They count against the byte limit and are refused beyond the live limits.
  *
  * Messages whose time is up are settled as expired within a second, wherever they wait, unless they
  * are taken: then they are on their way.

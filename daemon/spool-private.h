@@ -31,6 +31,11 @@ gint64 spoke_spool_get_flush_window(SpokeSpool *spool);
 /* A row made no sense and is left out. */
 void spoke_spool_report_bad_row(SpokeSpool *spool, guint64 id);
 
+/* What waits in memory in all outboxes, in cost, with what is being read to wait there: memory is
+ * to stay flat however many there are. Each outbox counts its own here. */
+#define SPOKE_SPOOL_READY_BYTES_MAX (8 * 1024 * 1024)
+gsize *spoke_spool_get_ready_bytes(SpokeSpool *spool);
+
 /* What a view does later; run at the end of a delivery too. (transfer none) */
 SpokeChores *spoke_spool_get_chores(SpokeSpool *spool);
 /* Runs @chore at @at_usec on the spool's clock, in place of an earlier date; SPOKE_CHORE_NEVER: not

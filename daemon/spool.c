@@ -34,6 +34,7 @@ struct SpokeSpool {
     guint64 reserved_id; /* ids below it may be given out */
     gboolean is_reserving;
 
+    gsize ready_bytes;   /* see spoke_spool_get_ready_bytes() */
     GArray *views;       /* owned, of View */
     SpokeChores *chores; /* owned */
     SpokeChores *alarms; /* owned; on CLOCK_BOOTTIME */
@@ -482,6 +483,12 @@ spoke_spool_remove_view(SpokeSpool *spool, gpointer view)
             return;
         }
     }
+}
+
+gsize *
+spoke_spool_get_ready_bytes(SpokeSpool *spool)
+{
+    return &spool->ready_bytes;
 }
 
 SpokeChores *

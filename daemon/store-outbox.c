@@ -124,8 +124,8 @@ add_to_page(SpokeStorePage *page, sqlite3_stmt *row)
 }
 
 gboolean
-spoke_store_read_page(SpokeStore *store, const SpokeStoreSpan *span, SpokeStorePage *page,
-                      GError **error)
+spoke_store_read_page(SpokeStore *store, const SpokeStoreSpan *span, guint64 costs_max,
+                      SpokeStorePage *page, GError **error)
 {
     g_autoptr(GError) local_error = NULL;
     guint64 costs = 0;
@@ -137,7 +137,7 @@ spoke_store_read_page(SpokeStore *store, const SpokeStoreSpan *span, SpokeStoreP
     sqlite3_stmt *row = spoke_store_get_statement(store, SPOKE_STATEMENT_READ_OUTBOX);
     gint64 place = spoke_place(span->identity, span->lane, span->after);
     spoke_store_bind_span(row, span);
-    while (n_rows < SPOKE_STORE_PAGE_ROWS && costs < SPOKE_STORE_PAGE_COSTS &&
+    while (n_rows < SPOKE_STORE_PAGE_ROWS && costs < costs_max &&
            (is_row = spoke_store_next_place(store, row, &place, &local_error))) {
         costs += add_to_page(page, row);
         n_rows++;

@@ -26,7 +26,7 @@ gboolean spoke_store_delete_outbox(SpokeStore *store, SpokeStoreIdentity *identi
 
 /* The first rows of a span */
 #define SPOKE_STORE_PAGE_ROWS  256
-#define SPOKE_STORE_PAGE_COSTS (256 * 1024) /* the row that passes it is the last one */
+#define SPOKE_STORE_PAGE_COSTS (256 * 1024)
 typedef struct {
     GPtrArray *messages; /* owned, of SpokeMessage */
     GArray *damaged;     /* owned, of SpokeStoreRow: rows that make no sense */
@@ -35,9 +35,9 @@ typedef struct {
 
 void spoke_store_page_init(SpokeStorePage *page);
 void spoke_store_page_clear(SpokeStorePage *page);
-/* Empties @page first. */
-gboolean spoke_store_read_page(SpokeStore *store, const SpokeStoreSpan *span, SpokeStorePage *page,
-                               GError **error);
+/* Empties @page first. @costs_max: the row that passes it is the last one */
+gboolean spoke_store_read_page(SpokeStore *store, const SpokeStoreSpan *span, guint64 costs_max,
+                               SpokeStorePage *page, GError **error);
 
 /* Rows dropped, oldest first. */
 typedef struct {

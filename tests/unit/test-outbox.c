@@ -793,6 +793,103 @@ test_idle_needs_no_timer(void)
     g_assert_cmpuint(spoke_outbox_get_messages(fixture.outbox), ==, 0);
 }
 
+#define N_CROWD     40
+#define CROWD_COUNT 32
+#define CROWD_BYTES (16 * 1024)
+#define CROWD_PAGE                                                                                 \
+    (2 * CROWD_BYTES) /* of each, where memory is scarce: with the row that passes it */
+
+typedef struct {
+    SpokeOutbox *outbox; /* owned */
+    guint n_taken;
+} One;
+
+static guint n_crowd_settled;
+
+static void
+on_crowd_ready(gpointer user_data)
+{
+}
+
+static void
+on_crowd_settled(guint64 id, const char *notify, SpokeOutcome outcome, const char *detail,
+                 gpointer user_data)
+{
+    n_crowd_settled++;
+}
+
+static void
+open_one(Fixture *fixture, One *one, guint number)
+{
+    const SpokeOutboxEvents events = {on_crowd_ready, on_crowd_settled, on_crowd_ready};
+    g_autofree char *name = g_strdup_printf("crowd-%u", number);
+    g_autoptr(GError) error = NULL;
+
+    one->outbox = spoke_outbox_open(fixture->spool, name, &fixture->options, &events, one, &error);
+    g_assert_no_error(error);
+}
+
+/* Each begins with its number. */
+static void
+fill_one(One *one)
+{
+    g_autofree char *body = g_malloc0(CROWD_BYTES);
+
+    for (guint i = 0; i < CROWD_COUNT; i++) {
+        g_snprintf(body, CROWD_BYTES, "%u", i);
+        g_autoptr(SpokeMessage) message = spoke_message_new(NULL, 0, NULL, 0, body, CROWD_BYTES);
+        g_autoptr(GError) error = NULL;
+        (void)spoke_outbox_put(one->outbox, &message, 1, NULL, NULL, &error);
+        g_assert_no_error(error);
+    }
+}
+
+static void
+take_from(One *one)
+{
+    SpokeMessage *message = NULL;
+
+    while (spoke_outbox_take(one->outbox, &message, 1) > 0) {
+        g_autofree char *number = g_strdup_printf("%u", one->n_taken++);
+        g_assert_cmpstr(spoke_message_body(message), ==, number);
+        spoke_outbox_settle(one->outbox, message, SPOKE_OUTCOME_ACCEPTED, NULL);
+    }
+}
+
+static gboolean
+is_crowd_sent(Fixture *fixture)
+{
+    for (guint i = 0; i < N_CROWD; i++)
+        take_from(&((One *)fixture->user_data)[i]);
+    return n_crowd_settled == N_CROWD * CROWD_COUNT;
+}
+
+/* Twenty megabytes in forty outboxes, none of which holds more than it may. */
+static void
+test_memory_is_shared_by_all(void)
+{
+    g_auto(Fixture) fixture;
+    One crowd[N_CROWD] = {0};
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    const gsize *ready_bytes = spoke_spool_get_ready_bytes(fixture.spool);
+    n_crowd_settled = 0;
+    for (guint i = 0; i < N_CROWD; i++) {
+        open_one(&fixture, &crowd[i], i);
+        fill_one(&crowd[i]);
+        fixture_settle_down(&fixture);
+    }
+
+    g_assert_cmpuint(*ready_bytes, >, SPOKE_SPOOL_READY_BYTES_MAX / 2);
+    g_assert_cmpuint(*ready_bytes, <=, SPOKE_SPOOL_READY_BYTES_MAX + N_CROWD * CROWD_PAGE);
+    fixture.user_data = crowd;
+    fixture_wait(&fixture, is_crowd_sent);
+    fixture_settle_down(&fixture);
+    g_assert_cmpuint(*ready_bytes, ==, 0);
+    for (guint i = 0; i < N_CROWD; i++)
+        spoke_outbox_free(crowd[i].outbox);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -853,5 +950,6 @@ main(int argc, char **argv)
                     test_drop_oldest_refuses_what_can_never_fit);
     g_test_add_func("/outbox/free/cancels-pending", test_free_cancels_pending);
     g_test_add_func("/outbox/idle/needs-no-timer", test_idle_needs_no_timer);
+    g_test_add_func("/outbox/memory/is-shared-by-all", test_memory_is_shared_by_all);
     return g_test_run();
 }
