@@ -34,6 +34,8 @@ struct SpokeStore {
     SpokeStoreMeta meta;
     SpokeStoreMeta committed_meta;
     GPtrArray *identities; /* owned */
+    GHashTable *by_key;    /* owned; of identities */
+    GHashTable *by_name;   /* owned; of identities, the key inside them */
     GArray *touched_flows; /* of TouchedFlow, in this transaction */
     gint64 changes_at_begin;
     gboolean is_meta_changed;
@@ -108,6 +110,16 @@ prepare_statements(SpokeStore *store, GError **error)
     return TRUE;
 }
 
+/* @identity: (transfer full) */
+static void
+add_identity(SpokeStore *store, SpokeStoreIdentity *identity)
+{
+    g_ptr_array_add(store->identities, identity);
+    g_hash_table_insert(store->by_key, GUINT_TO_POINTER(identity->key), identity);
+    if (identity->name != NULL) /* in a damaged file it may be missing */
+        g_hash_table_insert(store->by_name, identity->name, identity);
+}
+
 static gboolean
 read_identities(SpokeStore *store, GError **error)
 {
@@ -131,7 +143,7 @@ read_identities(SpokeStore *store, GError **error)
             identity->lanes[lane].bytes = (guint64)sqlite3_column_int64(row, 3 + 2 * (int)lane);
             identity->committed[lane] = identity->lanes[lane];
         }
-        g_ptr_array_add(store->identities, identity);
+        add_identity(store, identity);
     }
     if (result != SQLITE_DONE || !is_sound)
         (void)spoke_schema_fail(store->db, is_sound ? result : SQLITE_CORRUPT, error);
@@ -222,6 +234,8 @@ spoke_store_open(const char *path, GError **error)
     g_autoptr(SpokeStore) store = g_new0(SpokeStore, 1);
     store->room.fd = -1;
     store->identities = g_ptr_array_new_with_free_func(identity_free);
+    store->by_key = g_hash_table_new(NULL, NULL);
+    store->by_name = g_hash_table_new(g_str_hash, g_str_equal);
     store->touched_flows = g_array_new(FALSE, FALSE, sizeof(TouchedFlow));
     if (!connect_to(path, &store->db, error) || !load(store, error)) {
         g_prefix_error(error, "Can't use %s: ", path);
@@ -244,6 +258,8 @@ spoke_store_close(SpokeStore *store)
     sqlite3_close(store->db);
     spoke_store_room_clear(&store->room);
     g_array_unref(store->touched_flows);
+    g_hash_table_unref(store->by_key);
+    g_hash_table_unref(store->by_name);
     g_ptr_array_unref(store->identities);
     g_free(store);
 }
@@ -525,19 +541,17 @@ spoke_store_get_identities(SpokeStore *store)
 SpokeStoreIdentity *
 spoke_store_find_identity(SpokeStore *store, guint key)
 {
-    for (guint i = 0; i < store->identities->len; i++) {
-        SpokeStoreIdentity *identity = store->identities->pdata[i];
-        if (identity->key == key)
-            return identity;
-    }
-    return NULL;
+    return g_hash_table_lookup(store->by_key, GUINT_TO_POINTER(key));
 }
 
 static guint
 find_free_key(SpokeStore *store)
 {
-    guint key = 1;
+    guint key = store->identities->len + 1; /* unless there are gaps */
 
+    if (key <= SPOKE_IDENTITIES_MAX && spoke_store_find_identity(store, key) == NULL)
+        return key;
+    key = 1;
     while (key <= SPOKE_IDENTITIES_MAX && spoke_store_find_identity(store, key) != NULL)
         key++;
     return key;
@@ -551,21 +565,20 @@ adopt_nameless(SpokeStore *store, const char *name)
     if (only == NULL || !g_str_has_prefix(only->name, SPOKE_NAMELESS_PREFIX))
         return NULL;
 
+    g_hash_table_remove(store->by_name, only->name);
     g_free(only->name);
     only->name = g_strdup(name);
     only->is_stored = FALSE;
+    g_hash_table_insert(store->by_name, only->name, only);
     return only;
 }
 
 static SpokeStoreIdentity *
 find_named(SpokeStore *store, const char *name)
 {
-    for (guint i = 0; i < store->identities->len; i++) {
-        SpokeStoreIdentity *identity = store->identities->pdata[i];
-        if (strcmp(identity->name, name) == 0)
-            return identity;
-    }
-    return adopt_nameless(store, name);
+    SpokeStoreIdentity *identity = g_hash_table_lookup(store->by_name, name);
+
+    return identity != NULL ? identity : adopt_nameless(store, name);
 }
 
 SpokeStoreIdentity *
@@ -585,7 +598,7 @@ spoke_store_ensure_identity(SpokeStore *store, const char *name, guint key, GErr
     identity = g_new0(SpokeStoreIdentity, 1);
     identity->key = key;
     identity->name = g_strdup(name);
-    g_ptr_array_add(store->identities, identity);
+    add_identity(store, identity);
     return identity;
 }
 
