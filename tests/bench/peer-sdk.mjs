@@ -54,6 +54,12 @@ function newMessage(size) {
     return message;
 }
 
+// The hub may close an HTTP connection just as the SDK takes it up again, which the SDK leaves to its
+// user.
+function persistently(call, done) {
+    call((error) => (error?.code === 'ECONNRESET' ? persistently(call, done) : done(error)));
+}
+
 // Calls sendOne() until `calls` are answered, `window` at a time. Returns: seconds
 function pump(window, calls, sendOne) {
     const began = monotonicUsec();
@@ -62,7 +68,7 @@ function pump(window, calls, sendOne) {
     return new Promise((resolve, reject) => {
         const go = () => {
             sent++;
-            sendOne((error) => {
+            persistently(sendOne, (error) => {
                 if (error)
                     return reject(error);
                 if (++answered === calls)
@@ -83,7 +89,7 @@ async function measureLatency(client, rate, messages, size) {
         let sent = 0;
         const go = () => {
             const called = monotonicUsec();
-            client.sendEvent(newMessage(size), (error) => {
+            persistently((done) => client.sendEvent(newMessage(size), done), (error) => {
                 if (error)
                     return reject(error);
                 usec.push(monotonicUsec() - called);

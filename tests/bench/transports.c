@@ -86,14 +86,25 @@ typedef struct {
 } Form;
 
 static const Form forms[] = {
-    {"mqtt", "Mqtt", .has_paho = TRUE, .sdk_window = 1000, .sdk_messages = 30000},
-    {"mqtt-ws", "MqttWs", .has_paho = TRUE, .sdk_window = 1000, .sdk_messages = 30000},
+    {"mqtt", "Mqtt", .has_paho = TRUE, .sdk_window = 1000, .sdk_messages = 10000},
+    {"mqtt-ws", "MqttWs", .has_paho = TRUE, .sdk_window = 1000, .sdk_messages = 10000},
     {"amqp", "Amqp", .sdk_window = 1000, .sdk_messages = 20000},
     {"amqp-ws", "AmqpWs", .sdk_window = 1000, .sdk_messages = 20000},
     {"https", "Http", .is_polled = TRUE, .sdk_batches = TRUE, .sdk_window = 16,
-     .sdk_messages = 3000},
+     .sdk_messages = 1000},
 };
 static const guint paho_windows[] = {64, 256, 1000};
+
+/* A line for whoever waits. */
+static void
+print_progress(const MeasureSamples (*figures)[N_FIGURES], const Form *form)
+{
+    g_print("%s: spoke %.0f/s in batches, %.0f/s one by one; Node SDK %.0f/s, paho %.0f/s\n",
+            form->name, measure_median(&figures[CLIENT_SPOKE][FIGURE_BATCH_RATE]),
+            measure_median(&figures[CLIENT_SPOKE][FIGURE_PIPELINED_RATE]),
+            measure_median(&figures[CLIENT_SDK][FIGURE_PIPELINED_RATE]),
+            measure_median(&figures[CLIENT_PAHO][FIGURE_PIPELINED_RATE]));
+}
 
 typedef struct {
     Harness *h;
@@ -376,6 +387,7 @@ section_transports(void)
                 measure_sdk(&run);
             if (forms[i].has_paho)
                 measure_paho(&run);
+            print_progress(figures[i], &forms[i]);
         }
     for (guint i = 0; i < G_N_ELEMENTS(forms); i++) {
         Run run = {h, &forms[i], figures[i]};
