@@ -218,8 +218,24 @@ reject(SpokeFlow *flow, SpokeMessage *message, const char *detail)
     spoke_outbox_settle(flow->outbox, message, SPOKE_OUTCOME_REJECTED, detail);
 }
 
+/* Those that wait go with them, or they would be sent first. @released: without the load's count,
+ * unlike them */
 static void
-settle(SpokeFlow *flow, const SpokeSettlement *settlement)
+give_back_released(SpokeFlow *flow, GPtrArray *released)
+{
+    guint n = 0;
+    g_autofree SpokeMessage **waiting = spoke_inflight_steal_waiting(flow->inflight, &n);
+
+    for (guint i = 0; i < n; i++) {
+        spoke_load_remove(&flow->part, waiting[i]);
+        g_ptr_array_add(released, waiting[i]);
+    }
+    spoke_outbox_give_back(flow->outbox, (SpokeMessage **)released->pdata, released->len);
+}
+
+/* @released: to which one that is released is added */
+static void
+settle(SpokeFlow *flow, const SpokeSettlement *settlement, GPtrArray *released)
 {
     SpokeMessage *message = settlement->message;
 
@@ -232,7 +248,7 @@ settle(SpokeFlow *flow, const SpokeSettlement *settlement)
         spoke_outbox_settle(flow->outbox, message, SPOKE_OUTCOME_ACCEPTED, settlement->detail);
         break;
     case SPOKE_VERDICT_RELEASE:
-        spoke_outbox_give_back(flow->outbox, &message, 1);
+        g_ptr_array_add(released, message);
         break;
     case SPOKE_VERDICT_REJECT:
         reject(flow, message,
@@ -244,8 +260,12 @@ settle(SpokeFlow *flow, const SpokeSettlement *settlement)
 void
 spoke_flow_settled(SpokeFlow *flow, const SpokeSettlement *settlements, guint n)
 {
+    g_autoptr(GPtrArray) released = g_ptr_array_new();
+
     for (guint i = 0; i < n; i++)
-        settle(flow, &settlements[i]);
+        settle(flow, &settlements[i], released);
+    if (released->len > 0)
+        give_back_released(flow, released);
 }
 
 static void

@@ -111,6 +111,19 @@ spoke_inflight_steal(SpokeInflight *inflight, guint *ret_n)
     return messages;
 }
 
+SpokeMessage **
+spoke_inflight_steal_waiting(SpokeInflight *inflight, guint *ret_n)
+{
+    SpokeMessage **messages = g_new(SpokeMessage *, inflight->tail - inflight->sent + 1);
+    guint n = 0;
+
+    for (guint mark = inflight->sent; mark != inflight->tail; mark++)
+        messages[n++] = *slot(inflight, mark);
+    inflight->tail = inflight->sent;
+    *ret_n = n;
+    return messages;
+}
+
 guint
 spoke_inflight_get_sent(SpokeInflight *inflight)
 {

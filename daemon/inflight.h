@@ -28,6 +28,9 @@ gboolean spoke_inflight_remove(SpokeInflight *inflight, SpokeMessage *message);
 /* Empties it. Returns: (transfer full): all messages in their order; @ret_n may be 0 */
 SpokeMessage **spoke_inflight_steal(SpokeInflight *inflight, guint *ret_n);
 
+/* The same of those that wait. */
+SpokeMessage **spoke_inflight_steal_waiting(SpokeInflight *inflight, guint *ret_n);
+
 guint spoke_inflight_get_sent(SpokeInflight *inflight);
 size_t spoke_inflight_get_sent_bytes(SpokeInflight *inflight); /* sum of spoke_message_cost() */
 /* The oldest one sent. Returns: (transfer none) (nullable) */

@@ -25,6 +25,8 @@ typedef struct {
     guint n_transfers;
     gboolean is_holding; /* answers nothing */
     guint64 outcome;     /* of what is not "bad" */
+    guint n_to_release;  /* before that */
+    GString *accepted;   /* "m0 m1 …": those named so, in order */
 } Peer;
 
 static gboolean
@@ -48,6 +50,17 @@ is_batch(const guint8 *data, gsize size)
 }
 
 static void
+note_accepted(Peer *peer, const guint8 *data, gsize size)
+{
+    for (guint i = 0; i < 10; i++) {
+        const char name[] = {'m', (char)('0' + i), ' ', '\0'};
+
+        if (contains(data, size, name))
+            g_string_append(peer->accepted, name);
+    }
+}
+
+static void
 judge(Peer *peer, pn_delivery_t *delivery, const guint8 *data, gsize size)
 {
     pn_condition_t *condition = pn_disposition_condition(pn_delivery_local(delivery));
@@ -61,8 +74,12 @@ judge(Peer *peer, pn_delivery_t *delivery, const guint8 *data, gsize size)
     } else if (contains(data, size, "toomuch")) {
         pn_condition_set_name(condition, "com.microsoft:device-container-throttled");
         pn_delivery_update(delivery, PN_REJECTED);
+    } else if (peer->n_to_release > 0) {
+        peer->n_to_release--;
+        pn_delivery_update(delivery, PN_RELEASED);
     } else {
         pn_delivery_update(delivery, peer->outcome);
+        note_accepted(peer, data, size);
     }
     pn_delivery_settle(delivery);
 }
@@ -185,6 +202,7 @@ typedef struct {
     guint n_released;
     char *detail; /* of the last one rejected */
     GString *rejected;
+    GString *released;
     guint n_failed;
     SpokeCause cause;
 } Fixture;
@@ -197,10 +215,13 @@ on_settled(SpokeIdentity *identity, const SpokeSettlement *settlements, guint n,
     for (guint i = 0; i < n; i++) {
         const SpokeMessage *message = settlements[i].message;
 
-        if (settlements[i].verdict == SPOKE_VERDICT_ACCEPT)
+        if (settlements[i].verdict == SPOKE_VERDICT_ACCEPT) {
             fixture->n_accepted++;
-        else if (settlements[i].verdict == SPOKE_VERDICT_RELEASE)
+        } else if (settlements[i].verdict == SPOKE_VERDICT_RELEASE) {
             fixture->n_released++;
+            g_string_append_len(fixture->released, spoke_message_body(message),
+                                (gssize)MIN(message->body_size, 3));
+        }
         if (settlements[i].verdict != SPOKE_VERDICT_REJECT)
             continue;
         fixture->n_rejected++;
@@ -281,6 +302,8 @@ set_up(Fixture *fixture, gconstpointer unused)
     pn_transport_bind(peer->transport, peer->connection);
     fixture->identity = spoke_identity_new("self", "localhost", "dev1", NULL);
     fixture->rejected = g_string_new(NULL);
+    fixture->released = g_string_new(NULL);
+    peer->accepted = g_string_new(NULL);
 }
 
 static void
@@ -296,6 +319,8 @@ tear_down(Fixture *fixture, gconstpointer unused)
     pn_collector_free(fixture->peer.collector);
     spoke_identity_unref(fixture->identity);
     g_string_free(fixture->rejected, TRUE);
+    g_string_free(fixture->released, TRUE);
+    g_string_free(fixture->peer.accepted, TRUE);
     g_free(fixture->detail);
 }
 
@@ -430,6 +455,66 @@ test_released_batch_is_released(Fixture *fixture, gconstpointer unused)
     g_assert_cmpuint(fixture->n_failed, ==, 0);
 }
 
+/* Each of 1000 bytes, of which a batch holds three. */
+static void
+send_names(Fixture *fixture, const char *names)
+{
+    g_auto(GStrv) list = g_strsplit(names, ",", -1);
+
+    for (guint i = 0; list[i] != NULL; i++) {
+        char body[1000] = "";
+
+        g_strlcpy(body, list[i], sizeof body);
+        send_body(fixture, body, sizeof body);
+    }
+}
+
+static void
+test_refused_batches_keep_their_order(Fixture *fixture, gconstpointer unused)
+{
+    fixture->peer.size_max = 1024 + 3300;
+    start(fixture);
+
+    send_names(fixture, "m0 ,bad,m1 ,m2 ,bad,m3 ,m4 ,bad,m5 ");
+    settle_down();
+
+    g_assert_cmpstr(fixture->peer.accepted->str, ==, "m0 m1 m2 m3 m4 m5 ");
+    g_assert_cmpuint(fixture->n_accepted, ==, 6);
+    g_assert_cmpuint(fixture->n_rejected, ==, 3);
+}
+
+/* The second is on its way when the first comes back; the third and fourth are not. */
+static void
+test_refused_batch_halts_those_behind(Fixture *fixture, gconstpointer unused)
+{
+    fixture->peer.size_max = 1024 + 3300;
+    fixture->peer.credit = 2;
+    start(fixture);
+
+    send_names(fixture, "m0 ,bad,m1 ,m2 ,m3 ,bad,m4 ,m5 ,m6 ,m7 ,m8 ,m9 ");
+    settle_down();
+
+    g_assert_cmpstr(fixture->peer.accepted->str, ==, "m0 m1 m2 m3 m4 m5 m6 m7 m8 m9 ");
+}
+
+static void
+test_released_batch_takes_those_behind_along(Fixture *fixture, gconstpointer unused)
+{
+    fixture->peer.size_max = 1024 + 3300;
+    fixture->peer.credit = 2;
+    fixture->peer.n_to_release = 1;
+    start(fixture);
+
+    send_names(fixture, "m0 ,m1 ,m2 ,m3 ,m4 ,m5 ,m6 ,m7 ,m8 ");
+    settle_down();
+
+    g_assert_cmpstr(fixture->peer.accepted->str, ==, "m3 m4 m5 ");
+    g_assert_cmpstr(fixture->released->str, ==, "m0 m1 m2 m6 m7 m8 ");
+    send_names(fixture, "m9 ");
+    settle_down();
+    g_assert_cmpstr(fixture->peer.accepted->str, ==, "m3 m4 m5 m9 ");
+}
+
 /* What is under way besides is answered for first, so that none is sent twice. */
 static void
 test_throttled_fails_when_all_is_answered(Fixture *fixture, gconstpointer unused)
@@ -508,6 +593,10 @@ main(int argc, char **argv)
     add("/amqp-sender/large/goes-alone", test_large_goes_alone);
     add("/amqp-sender/larger/than-peer-takes", test_larger_than_peer_takes);
     add("/amqp-sender/refused-batch/is-split", test_refused_batch_is_split);
+    add("/amqp-sender/refused-batches/keep-their-order", test_refused_batches_keep_their_order);
+    add("/amqp-sender/refused-batch/halts-those-behind", test_refused_batch_halts_those_behind);
+    add("/amqp-sender/released-batch/takes-those-behind-along",
+        test_released_batch_takes_those_behind_along);
     add("/amqp-sender/released-batch/is-released", test_released_batch_is_released);
     add("/amqp-sender/throttled/fails-when-all-is-answered",
         test_throttled_fails_when_all_is_answered);

@@ -296,6 +296,20 @@ test_send_rejected_and_released(Fixture *fixture, gconstpointer unused)
     assert_sent(fixture, 2, "2");
 }
 
+/* The third was taken, and found no room. */
+static void
+test_send_released_goes_before_what_waits(Fixture *fixture, gconstpointer unused)
+{
+    fake_outbox_put(fixture->outbox, 2, 100);
+    fake_outbox_put(fixture->outbox, 1, 9900);
+    connect_it(fixture);
+    assert_sent(fixture, 0, "1 2");
+
+    fake_transport_settled(1, SPOKE_VERDICT_RELEASE);
+
+    assert_sent(fixture, 2, "1");
+}
+
 /* What is not acknowledged goes again, all of it, in the old order, before what came later. */
 static void
 test_loss_keeps_order(Fixture *fixture, gconstpointer unused)
@@ -1000,6 +1014,8 @@ main(int argc, char **argv)
     add("/connection/send/keeps-to-the-bytes", test_send_keeps_to_the_bytes);
     add("/connection/send/when-woken", test_send_when_woken);
     add("/connection/send/rejected-and-released", test_send_rejected_and_released);
+    add("/connection/send/released-goes-before-what-waits",
+        test_send_released_goes_before_what_waits);
     add("/connection/loss/keeps-order", test_loss_keeps_order);
     add("/connection/loss/is-shown", test_loss_is_shown);
     add("/connection/retry/backs-off", test_retry_backs_off);

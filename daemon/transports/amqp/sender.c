@@ -10,12 +10,18 @@
 /*
  * A message is an Item: first in the list of those that wait, then in the Batch that its delivery
  * carries. When the hub refuses a batch for what may be the fault of one of them, they go back to
- * the head of the list, each to travel alone from then on, so that only the bad one is refused.
+ * their place in the list, each to travel alone from then on, so that only the bad one is refused.
+ *
+ * Order: once something has come back, nothing more is sent until the hub has answered for all that
+ * is on its way; then it goes on in the old order. What was under way behind a refused batch may be
+ * accepted before the batch is sent anew: only one transfer at a time could prevent that, which
+ * would make each wait for the answer to the one before.
  */
 typedef struct Item Item;
 struct Item {
     Item *next;
     SpokeMessage *message; /* owned */
+    guint64 number;        /* rises in the order they are to be sent */
     gboolean is_alone;     /* was in a batch that was refused */
     gboolean has_id;
     char id[]; /* of a message that has none itself */
@@ -39,8 +45,12 @@ struct SpokeAmqpSender {
     gboolean is_ready;
     Item *waiting;      /* owned */
     Item **waiting_end; /* where the next one goes */
+    guint64 last_number;
     guint32 last_tag;
     guint n_batches; /* unsettled */
+
+    gboolean is_pausing;   /* something has come back */
+    gboolean is_returning; /* and was released: all that waits is, when the pause ends */
 
     /* The hub has refused something for what is not the message's fault: nothing more is sent, and
      * failed() follows when it has answered for all the rest, so that none is sent twice. */
@@ -62,13 +72,14 @@ struct SpokeAmqpSender {
 /* Items */
 
 static Item *
-item_new(const SpokeOutgoing *outgoing)
+item_new(const SpokeOutgoing *outgoing, guint64 number)
 {
     gsize id_size = outgoing->message_id != NULL ? strlen(outgoing->message_id) + 1 : 0;
     Item *item = g_malloc(sizeof(Item) + id_size);
 
     item->next = NULL;
     item->message = spoke_message_ref(outgoing->message);
+    item->number = number;
     item->is_alone = FALSE;
     item->has_id = id_size > 0;
     if (item->has_id)
@@ -119,18 +130,31 @@ take_waiting(SpokeAmqpSender *sender, guint n)
     return first;
 }
 
-/* Before those that wait. @items: (transfer full) */
+/* Among those that wait, before what was to be sent later. @items: (transfer full): were sent
+ * together. */
 static void
 put_back(SpokeAmqpSender *sender, Item *items)
 {
-    Item **end = &items;
+    Item **place = &sender->waiting;
+    Item **end = &items->next;
 
-    for (; *end != NULL; end = &(*end)->next)
-        (*end)->is_alone = TRUE;
-    *end = sender->waiting;
-    if (sender->waiting == NULL)
+    while (*place != NULL && (*place)->number < items->number)
+        place = &(*place)->next;
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = *place;
+    if (*place == NULL)
         sender->waiting_end = end;
-    sender->waiting = items;
+    *place = items;
+    sender->is_pausing = TRUE;
+}
+
+static void
+put_back_alone(SpokeAmqpSender *sender, Item *items)
+{
+    for (Item *item = items; item != NULL; item = item->next)
+        item->is_alone = TRUE;
+    put_back(sender, items);
 }
 
 /* Ready: it has something to send, and credit for it. */
@@ -139,7 +163,7 @@ static gboolean
 can_send(SpokeAmqpSender *sender)
 {
     return sender->waiting != NULL && sender->link != NULL && !sender->is_failing &&
-           pn_link_credit(sender->link) > 0;
+           !sender->is_pausing && pn_link_credit(sender->link) > 0;
 }
 
 static void
@@ -338,15 +362,38 @@ on_rejected(SpokeAmqpSender *sender, Item *items /* (transfer full) */, guint n,
             const char *condition, const char *description)
 {
     if (!spoke_amqp_condition_is_message_fault(condition)) {
-        put_back(sender, items);
+        put_back_alone(sender, items);
         start_failing(sender, n, condition, description);
     } else if (n > 1) {
-        put_back(sender, items);
+        put_back_alone(sender, items);
     } else {
         g_autofree char *detail = spoke_amqp_condition_format(condition, description);
 
         settle(sender, items, 1, SPOKE_VERDICT_REJECT, detail);
     }
+}
+
+/* Back to the queue it goes when all is answered, with those behind it. */
+static void
+on_released(SpokeAmqpSender *sender, Item *items /* (transfer full) */)
+{
+    put_back(sender, items);
+    sender->is_returning = TRUE;
+}
+
+/* The hub has answered for everything. */
+static void
+end_pause(SpokeAmqpSender *sender)
+{
+    guint n = 0;
+
+    sender->is_pausing = FALSE;
+    if (!sender->is_returning)
+        return;
+    sender->is_returning = FALSE;
+    for (const Item *item = sender->waiting; item != NULL; item = item->next)
+        n++;
+    settle(sender, take_waiting(sender, n), n, SPOKE_VERDICT_RELEASE, NULL);
 }
 
 static void
@@ -403,8 +450,14 @@ on_delivery(SpokeAmqpLinkOwner *owner, pn_link_t *link, pn_delivery_t *delivery)
         on_accepted(sender, n);
     if (outcome == PN_REJECTED)
         on_rejected(sender, items, n, name, description);
+    else if (verdict == SPOKE_VERDICT_RELEASE)
+        on_released(sender, items);
+    else if (verdict == SPOKE_VERDICT_REJECT && n > 1)
+        put_back_alone(sender, items);
     else
         settle(sender, items, n, verdict, NULL);
+    if (sender->is_pausing && !sender->is_failing && sender->n_batches == 0)
+        end_pause(sender);
     update_ready(sender);
     spoke_amqp_engine_wake(sender->line->engine); /* there may be room now */
     if (sender->is_failing && sender->n_batches == 0)
@@ -485,7 +538,7 @@ void
 spoke_amqp_sender_send(SpokeAmqpSender *sender, const SpokeOutgoing *messages, guint n)
 {
     for (guint i = 0; i < n; i++) {
-        Item *item = item_new(&messages[i]);
+        Item *item = item_new(&messages[i], ++sender->last_number);
 
         *sender->waiting_end = item;
         sender->waiting_end = &item->next;
