@@ -125,7 +125,8 @@ write_devices(void)
     g_autoptr(GString) text = g_string_new(
         "[{\"deviceId\":\"dev1\",\"primaryKey\":\"" KEY "\",\"modules\":[{\"moduleId\":"
         "\"mod1\",\"primaryKey\":\"" KEY "\"}]},{\"deviceId\":\"dev2\",\"primaryKey\":\"" KEY
-        "\"}");
+        "\"},{\"deviceId\":\"g%41\",\"primaryKey\":\"" KEY
+        "\"},{\"deviceId\":\"hA\",\"primaryKey\":\"" KEY "\"}");
 
     for (guint i = 0; i < N_MANY; i++)
         g_string_append_printf(text, ",{\"deviceId\":\"many-%u\",\"primaryKey\":\"" KEY "\"}", i);
@@ -1004,6 +1005,32 @@ test_attach_with_wrong_key(Fixture *fixture, gconstpointer unused)
 }
 
 static void
+test_attach_with_hard_id(Fixture *fixture, gconstpointer unused)
+{
+    spoke_identity_unref(fixture->self.identity);
+    fixture->self.identity = spoke_identity_new("self", "localhost", "g%41", NULL);
+    connect_to_receive(fixture);
+
+    go_there_and_back(fixture);
+    do_ctl("send", "g%41", "x");
+    wait_until(&fixture->self.n_arrived, 1);
+    module->settle(fixture->transport, fixture->self.token, SPOKE_VERDICT_ACCEPT);
+    go_there_and_back(fixture);
+}
+
+/* There is one called "hA". */
+static void
+test_attach_is_not_taken_for_another(Fixture *fixture, gconstpointer unused)
+{
+    spoke_identity_unref(fixture->self.identity);
+    fixture->self.identity = spoke_identity_new("self", "localhost", "h%41", NULL);
+    open_it(fixture);
+
+    wait_until(&fixture->self.n_detached, 1);
+    g_assert_cmpuint(fixture->self.n_attached, ==, 0);
+}
+
+static void
 test_attach_unknown_device(Fixture *fixture, gconstpointer unused)
 {
     fixture->self.stays_out = TRUE;
@@ -1465,6 +1492,8 @@ static const struct {
     {"certificate/of-another", test_certificate_of_another},
     {"attach/with-wrong-key", test_attach_with_wrong_key},
     {"attach/unknown-device", test_attach_unknown_device},
+    {"attach/with-hard-id", test_attach_with_hard_id},
+    {"attach/is-not-taken-for-another", test_attach_is_not_taken_for_another},
     {"attach/disabled-device", test_attach_disabled_device},
     {"attach/without-any-credential", test_attach_without_any_credential},
     {"attach/again-renews", test_attach_again_renews},

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/properties.h"
+#include "daemon/transports/amqp/address.h"
 #include "daemon/transports/amqp/condition.h"
 #include "daemon/transports/amqp/decode.h"
 #include "daemon/transports/amqp/encode.h"
@@ -464,6 +465,28 @@ add(const char *path, void (*test)(Fixture *, gconstpointer))
     g_test_add(path, Fixture, NULL, set_up, test, tear_down);
 }
 
+static void
+test_address_encodes_ids(void)
+{
+    static const struct {
+        const char *device_id, *module_id, *address;
+    } cases[] = {
+        {"dev-1.a_b", NULL, "/devices/dev-1.a_b"},
+        {"g%41", NULL, "/devices/g%2541"},
+        {"a?b#c", "m%2F", "/devices/a%3Fb%23c/modules/m%252F"},
+        {"00:1a=b;c,d$e'f!g*(h)@i+j", NULL, "/devices/00:1a=b;c,d$e'f!g*(h)@i+j"},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        SpokeIdentity *identity =
+            spoke_identity_new("self", "hub", cases[i].device_id, cases[i].module_id);
+        g_autofree char *address = spoke_amqp_address_new(identity);
+
+        g_assert_cmpstr(address, ==, cases[i].address);
+        spoke_identity_unref(identity);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -490,5 +513,6 @@ main(int argc, char **argv)
     g_test_add_func("/amqp-text/condition/bounds-detail", test_condition_bounds_detail);
     g_test_add_func("/amqp-text/format/marks-batches", test_format_marks_batches);
     g_test_add_func("/amqp-text/format/in-pieces", test_format_in_pieces);
+    g_test_add_func("/amqp-text/address/encodes-ids", test_address_encodes_ids);
     return g_test_run();
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/transports/amqp/member.h"
 
+#include "daemon/transports/amqp/address.h"
 #include "daemon/transports/amqp/receiver.h"
 #include "daemon/transports/amqp/sender.h"
 
@@ -81,20 +82,11 @@ spoke_amqp_member_get_identity(SpokeAmqpMember *member)
     return member->identity;
 }
 
-/* What tokens of this identity are for. (transfer full) */
-static char *
-make_audience(const SpokeIdentity *identity)
-{
-    if (identity->module_id != NULL)
-        return g_strdup_printf("%s/devices/%s/modules/%s", identity->hub, identity->device_id,
-                               identity->module_id);
-    return g_strdup_printf("%s/devices/%s", identity->hub, identity->device_id);
-}
-
 void
 spoke_amqp_member_attach_token(SpokeAmqpMember *member, SpokeAmqpCbs *cbs, SpokeSecret *token)
 {
-    g_autofree char *audience = make_audience(member->identity);
+    g_autofree char *node = spoke_amqp_address_new(member->identity);
+    g_autofree char *audience = g_strconcat(member->identity->hub, node, NULL);
 
     member->cbs = cbs;
     spoke_amqp_cbs_put(cbs, audience, token, member);

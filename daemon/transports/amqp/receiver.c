@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/transports/amqp/receiver.h"
 
+#include "daemon/transports/amqp/address.h"
 #include "daemon/transports/amqp/condition.h"
 #include "daemon/transports/amqp/decode.h"
 
@@ -167,8 +168,8 @@ spoke_amqp_receiver_new(SpokeAmqpLine *line, SpokeIdentity *identity,
         .delivery = on_delivery,
     };
     SpokeAmqpReceiver *receiver = g_new0(SpokeAmqpReceiver, 1);
-    g_autofree char *address =
-        g_strdup_printf("/devices/%s/messages/devicebound", identity->device_id);
+    g_autofree char *node = spoke_amqp_address_new(identity);
+    g_autofree char *address = g_strconcat(node, "/messages/devicebound", NULL);
 
     receiver->owner.handler = &handler;
     receiver->line = line;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/transports/amqp/sender.h"
 
+#include "daemon/transports/amqp/address.h"
 #include "daemon/transports/amqp/condition.h"
 #include "daemon/transports/amqp/encode.h"
 #include "daemon/transports/amqp/format.h"
@@ -466,16 +467,6 @@ on_delivery(SpokeAmqpLinkOwner *owner, pn_link_t *link, pn_delivery_t *delivery)
 
 /* Public functions */
 
-/* (transfer full) */
-static char *
-make_address(const SpokeIdentity *identity)
-{
-    if (identity->module_id != NULL)
-        return g_strdup_printf("/devices/%s/modules/%s/messages/events", identity->device_id,
-                               identity->module_id);
-    return g_strdup_printf("/devices/%s/messages/events", identity->device_id);
-}
-
 SpokeAmqpSender *
 spoke_amqp_sender_new(SpokeAmqpLine *line, SpokeIdentity *identity, gboolean tells_product,
                       const SpokeAmqpSenderEvents *events, gpointer user_data)
@@ -487,7 +478,8 @@ spoke_amqp_sender_new(SpokeAmqpLine *line, SpokeIdentity *identity, gboolean tel
         .delivery = on_delivery,
     };
     SpokeAmqpSender *sender = g_new0(SpokeAmqpSender, 1);
-    g_autofree char *address = make_address(identity);
+    g_autofree char *node = spoke_amqp_address_new(identity);
+    g_autofree char *address = g_strconcat(node, "/messages/events", NULL);
 
     sender->owner.handler = &handler;
     sender->line = line;
