@@ -49,6 +49,8 @@ spoke_amqp_failure_get_cause(SpokeAmqpStage stage, gboolean has_proxy, const GEr
     }
     if (is_hang_up(error))
         return SPOKE_CAUSE_CLOSED_BY_HUB;
+    if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA))
+        return SPOKE_CAUSE_PROTOCOL;
     /* A client's certificate that is not liked is refused after the handshake of TLS 1.3. */
     return error->domain == G_TLS_ERROR ? SPOKE_CAUSE_TLS : SPOKE_CAUSE_NETWORK;
 }

@@ -4,6 +4,8 @@
 #include "daemon/transports/amqp/endpoint.h"
 #include "daemon/transports/amqp/failure.h"
 #include "daemon/transports/amqp/http-exchange.h"
+#include "daemon/transports/amqp/websocket-guard.h"
+#include "daemon/transports/amqp/websocket-limit.h"
 
 #include <libsoup/soup.h>
 #include <string.h>
@@ -16,12 +18,13 @@
 #define KEY_BYTES 16
 #define KEY_GUID  "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-/* Frames of AMQP, of which a frame of the WebSocket may hold several. */
-#define PAYLOAD_BYTES_MAX (4 * 1024 * 1024)
+/* For the peer's goodbye, and what else there is to write. */
+#define GOODBYE_SEC 5
 
 typedef struct {
     SpokeAmqpStream base;
     SoupWebsocketConnection *connection; /* owned */
+    GSocket *socket;                     /* owned; what it all runs over */
     GError *failure;                     /* owned; told when it is closed */
     guint ended_id;                      /* source */
 } WebsocketStream;
@@ -39,15 +42,6 @@ on_message(SoupWebsocketConnection *connection, gint type, GBytes *message, gpoi
         self->base.events->arrived(data, size, self->base.user_data);
 }
 
-static void
-on_error(SoupWebsocketConnection *connection, GError *error, gpointer user_data)
-{
-    WebsocketStream *self = user_data;
-
-    if (self->failure == NULL)
-        self->failure = g_error_copy(error);
-}
-
 /* libsoup may find it closed while we write. */
 static gboolean
 on_ended(gpointer user_data)
@@ -55,6 +49,7 @@ on_ended(gpointer user_data)
     WebsocketStream *self = user_data;
 
     self->ended_id = 0;
+    g_signal_handlers_disconnect_by_data(self->connection, self);
     self->base.events->ended(self->failure, self->base.user_data);
     return G_SOURCE_REMOVE;
 }
@@ -66,6 +61,20 @@ on_closed(SoupWebsocketConnection *connection, gpointer user_data)
 
     if (self->ended_id == 0)
         self->ended_id = g_idle_add_full(G_PRIORITY_DEFAULT, on_ended, self, NULL);
+}
+
+/* After some libsoup would wait for the peer's goodbye, and read on meanwhile. */
+static void
+on_error(SoupWebsocketConnection *connection, GError *error, gpointer user_data)
+{
+    WebsocketStream *self = user_data;
+
+    if (self->failure == NULL && error->domain == SOUP_WEBSOCKET_ERROR)
+        self->failure = g_error_new(G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
+                                    "The server breaks the WebSocket's rules: %s", error->message);
+    else if (self->failure == NULL)
+        self->failure = g_error_copy(error);
+    on_closed(connection, self);
 }
 
 static void
@@ -91,6 +100,29 @@ websocket_write(SpokeAmqpStream *stream, const guint8 *data, gsize size)
     return size;
 }
 
+/* A goodbye nobody reads would keep us for as long as the peer likes. */
+static gboolean
+on_goodbye_time(gpointer socket)
+{
+    (void)g_socket_shutdown(socket, TRUE, TRUE, NULL);
+    return G_SOURCE_REMOVE;
+}
+
+static void
+start_goodbye(WebsocketStream *self)
+{
+    /* The last share goes with it. */
+    g_signal_connect(g_object_ref(self->connection), "closed", G_CALLBACK(g_object_unref), NULL);
+    if (self->failure == NULL &&
+        soup_websocket_connection_get_state(self->connection) == SOUP_WEBSOCKET_STATE_OPEN)
+        soup_websocket_connection_close(self->connection, SOUP_WEBSOCKET_CLOSE_NORMAL, NULL);
+    if (self->failure == NULL)
+        g_timeout_add_seconds_full(G_PRIORITY_DEFAULT, GOODBYE_SEC, on_goodbye_time,
+                                   g_object_ref(self->socket), g_object_unref);
+    else
+        (void)on_goodbye_time(self->socket);
+}
+
 static void
 websocket_close(SpokeAmqpStream *stream)
 {
@@ -98,14 +130,10 @@ websocket_close(SpokeAmqpStream *stream)
 
     g_clear_handle_id(&self->ended_id, g_source_remove);
     g_signal_handlers_disconnect_by_data(self->connection, self);
-    if (soup_websocket_connection_get_state(self->connection) != SOUP_WEBSOCKET_STATE_CLOSED) {
-        /* libsoup waits for the answer a few seconds; the last share goes then. */
-        g_signal_connect(g_object_ref(self->connection), "closed", G_CALLBACK(g_object_unref),
-                         NULL);
-        if (soup_websocket_connection_get_state(self->connection) == SOUP_WEBSOCKET_STATE_OPEN)
-            soup_websocket_connection_close(self->connection, SOUP_WEBSOCKET_CLOSE_NORMAL, NULL);
-    }
+    if (soup_websocket_connection_get_state(self->connection) != SOUP_WEBSOCKET_STATE_CLOSED)
+        start_goodbye(self);
     g_object_unref(self->connection);
+    g_object_unref(self->socket);
     g_clear_error(&self->failure);
     g_free(self);
 }
@@ -126,11 +154,16 @@ stream_new(GIOStream *tls, GUri *uri)
         .close = websocket_close,
     };
     WebsocketStream *self = g_new0(WebsocketStream, 1);
+    g_autoptr(GIOStream) guard = spoke_websocket_guard_new(tls);
+    g_autoptr(GSocketConnection) tcp = NULL;
 
+    g_object_get(tls, "base-io-stream", &tcp, NULL);
     self->base.ops = &ops;
-    self->connection = soup_websocket_connection_new(tls, uri, SOUP_WEBSOCKET_CONNECTION_CLIENT,
+    self->socket = g_object_ref(g_socket_connection_get_socket(tcp));
+    self->connection = soup_websocket_connection_new(guard, uri, SOUP_WEBSOCKET_CONNECTION_CLIENT,
                                                      NULL, SUBPROTOCOL, NULL);
-    soup_websocket_connection_set_max_incoming_payload_size(self->connection, PAYLOAD_BYTES_MAX);
+    soup_websocket_connection_set_max_incoming_payload_size(self->connection,
+                                                            SPOKE_WEBSOCKET_MESSAGE_BYTES_MAX);
     return &self->base;
 }
 
@@ -225,8 +258,8 @@ on_answer(GObject *source, GAsyncResult *result, gpointer user_data)
     }
     if (head->status != SOUP_STATUS_SWITCHING_PROTOCOLS) {
         g_task_return_new_error(task, cause_quark(), (int)cause_of_status(head->status),
-                                "The server answered the WebSocket upgrade with %s",
-                                head->status_line);
+                                "The server answered the WebSocket upgrade with status %u",
+                                head->status);
         return;
     }
 
