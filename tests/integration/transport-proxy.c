@@ -169,6 +169,55 @@ test_wrong_password(gconstpointer form)
     assert_stays_out(h);
 }
 
+/* On a thread of its own. */
+static gboolean
+on_parrot_client(GThreadedSocketService *service, GSocketConnection *client, GObject *source,
+                 gpointer unused)
+{
+    GInputStream *input = g_io_stream_get_input_stream(G_IO_STREAM(client));
+    GOutputStream *output = g_io_stream_get_output_stream(G_IO_STREAM(client));
+    char request[4096] = "";
+    gsize size = 0;
+    gssize n = 1;
+
+    while (n > 0 && size < sizeof request - 1 && strstr(request, "\r\n\r\n") == NULL) {
+        n = g_input_stream_read(input, request + size, sizeof request - 1 - size, NULL, NULL);
+        size += (gsize)MAX(n, 0);
+    }
+
+    const char *login = strstr(request, "Basic ");
+    int length = login != NULL ? (int)strcspn(login, "\r\n") : 0;
+    g_autofree char *answer = g_strdup_printf("HTTP/1.1 407 %.*s\r\nContent-Length: 0\r\n\r\n",
+                                              length, login != NULL ? login : "");
+
+    (void)g_output_stream_write_all(output, answer, strlen(answer), NULL, NULL, NULL);
+    return TRUE;
+}
+
+/* A proxy that repeats in its answer what it was told finds no way into journal and bus. */
+static void
+test_proxy_is_not_quoted(gconstpointer form)
+{
+    g_autoptr(Harness) h = transport_house(form);
+    g_autoptr(GSocketService) parrot = g_threaded_socket_service_new(4);
+    g_autofree char *login = g_base64_encode((const guchar *)"us-er:p-4_ss", 12);
+    guint16 port = g_socket_listener_add_any_inet_port(G_SOCKET_LISTENER(parrot), NULL, NULL);
+
+    g_signal_connect(parrot, "run", G_CALLBACK(on_parrot_client), NULL);
+    use_password(h, port, "p-4_ss");
+    assert_stays_out(h);
+
+    g_autoptr(GVariant) error = transport_property(h, HARNESS_SELF, "LastError");
+    g_autofree char *text = g_variant_print(error, FALSE);
+    g_autofree char *log = harness_read_daemon_log(h);
+
+    g_assert_nonnull(strstr(text, "407"));
+    g_assert_null(strstr(text, login));
+    g_assert_nonnull(strstr(log, "407"));
+    g_assert_null(strstr(log, login));
+    g_socket_service_stop(parrot);
+}
+
 /* 403: it lets nobody through to our port. */
 static void
 test_proxy_forbids(gconstpointer form)
@@ -247,6 +296,7 @@ transport_add_proxy(const Form *form)
     transport_add(form, "proxy/goes-through", test_goes_through);
     transport_add(form, "proxy/goes-through-with-a-password", test_goes_through_with_a_password);
     transport_add(form, "proxy/wrong-password", test_wrong_password);
+    transport_add(form, "proxy/is-not-quoted", test_proxy_is_not_quoted);
     transport_add(form, "proxy/forbids", test_proxy_forbids);
     transport_add(form, "proxy/is-away", test_proxy_is_away);
     transport_add(form, "proxy/exception-goes-straight", test_exception_goes_straight);

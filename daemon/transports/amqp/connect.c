@@ -151,6 +151,15 @@ make_connect_request(const SpokeEndpoint *endpoint)
     return spoke_secret_new_take(g_string_free(request, FALSE));
 }
 
+static const char *
+explain_status(const SpokeProxy *proxy, guint status)
+{
+    if (status != 407)
+        return "";
+    return proxy->user != NULL ? ": it refuses the user and password"
+                               : ": it wants a user and password";
+}
+
 static void
 on_tunnel(GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -169,9 +178,11 @@ on_tunnel(GObject *source, GAsyncResult *result, gpointer user_data)
         return;
     }
 
-    g_autofree char *detail = g_strdup_printf("The proxy %s port %u answered CONNECT with %s",
-                                              connect->endpoint->proxy->host,
-                                              connect->endpoint->proxy->port, head->status_line);
+    /* In words of ours: its own might hold what we sent, the password too. */
+    g_autofree char *detail =
+        g_strdup_printf("The proxy %s port %u answered CONNECT with status %u%s",
+                        connect->endpoint->proxy->host, connect->endpoint->proxy->port,
+                        head->status, explain_status(connect->endpoint->proxy, head->status));
 
     tell(connect, NULL, SPOKE_CAUSE_PROXY, detail);
 }

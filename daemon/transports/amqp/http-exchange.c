@@ -32,7 +32,6 @@ spoke_http_head_free(SpokeHttpHead *head)
     if (head == NULL)
         return;
 
-    g_free(head->status_line);
     g_clear_pointer(&head->headers, g_hash_table_unref);
     g_free(head);
 }
@@ -59,11 +58,9 @@ parse(const GString *text)
     g_autoptr(SpokeHttpHead) head = g_new0(SpokeHttpHead, 1);
     guint status = 0;
 
-    g_strchomp(lines[0]);
-    if (sscanf(lines[0], "HTTP/1.%*1[01] %3u", &status) != 1)
+    if (sscanf(lines[0], "HTTP/1.%*1[01] %3u", &status) != 1 || status > 999)
         return NULL;
     head->status = status;
-    head->status_line = g_strdup(lines[0]);
     head->headers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     for (guint i = 1; lines[i] != NULL; i++)
         take_header(head->headers, lines[i]);

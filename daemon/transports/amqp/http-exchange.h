@@ -10,8 +10,7 @@
  * then: a tunnel (CONNECT) or a WebSocket. Not a byte is read beyond the head.
  */
 typedef struct {
-    guint status;
-    char *status_line;   /* owned; "HTTP/1.1 200 OK", printable */
+    guint status;        /* its words may be anybody's, and are not kept */
     GHashTable *headers; /* owned; lower-case name → value; of a repeated one the last */
 } SpokeHttpHead;
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -118,20 +119,37 @@ request_of(const SpokeProxy *proxy, const char *host, guint16 port)
     return g_string_free(request, FALSE);
 }
 
-/* Returns: the status line, or NULL without one. (transfer full) */
-static char *
+/* Returns: the status of the answer, or 0 without one. Its words might hold what we sent, the
+ * password too. */
+static guint
 ask_for_tunnel(int fd, const SpokeProxy *proxy, const char *host, guint16 port)
 {
     g_autofree char *request = request_of(proxy, host, port);
     char answer[256] = "";
     struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
     ssize_t sent = send(fd, request, strlen(request), MSG_NOSIGNAL);
+    guint status = 0;
 
     explicit_bzero(request, strlen(request));
     if (sent < 0 || poll(&poll_fd, 1, TRY_MSEC) <= 0 || recv(fd, answer, sizeof answer - 1, 0) <= 0)
-        return NULL;
-    answer[strcspn(answer, "\r\n")] = '\0';
-    return g_utf8_make_valid(answer, -1);
+        return 0;
+    return sscanf(answer, "HTTP/1.%*1[01] %3u", &status) == 1 && status <= 999 ? status : 0;
+}
+
+/* (transfer full) */
+static char *
+describe_answer(const SpokeProxy *proxy, guint status)
+{
+    if (status == 0)
+        return g_strdup_printf("the proxy %s port %u does not answer CONNECT in HTTP", proxy->host,
+                               proxy->port);
+
+    const char *reason = status != 407         ? ""
+                         : proxy->user != NULL ? ": it refuses the user and password"
+                                               : ": it wants a user and password";
+
+    return g_strdup_printf("the proxy %s port %u answered CONNECT with status %u%s", proxy->host,
+                           proxy->port, status, reason);
 }
 
 SpokeCause
@@ -145,15 +163,14 @@ spoke_reach_try_proxy(const SpokeProxy *proxy, const char *host, guint16 port, c
         return SPOKE_CAUSE_PROXY;
 
     int error = connect_to(choose(list), &fd);
-    g_autofree char *answer = error == 0 ? ask_for_tunnel(fd, proxy, host, port) : NULL;
+    guint status = error == 0 ? ask_for_tunnel(fd, proxy, host, port) : 0;
 
     if (fd >= 0)
         close(fd);
-    if (answer != NULL && g_pattern_match_simple("HTTP/1.? 2*", answer))
+    if (status >= 200 && status < 300)
         return SPOKE_CAUSE_NONE;
     *ret_detail = error != 0 ? g_strdup_printf("proxy %s port %u: %s", proxy->host, proxy->port,
                                                g_strerror(error))
-                             : g_strdup_printf("the proxy %s port %u answered \"%s\"", proxy->host,
-                                               proxy->port, answer != NULL ? answer : "");
+                             : describe_answer(proxy, status);
     return SPOKE_CAUSE_PROXY;
 }
