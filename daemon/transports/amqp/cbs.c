@@ -60,15 +60,63 @@ answer(SpokeAmqpCbs *cbs, Request *request /* (transfer full) */, SpokeCause cau
         cbs->events->answered(who, cause, detail, cbs->user_data);
 }
 
-/* Sending */
+static void
+fail(SpokeAmqpCbs *cbs, SpokeCause cause, const char *detail)
+{
+    spoke_amqp_engine_drop_link(cbs->engine, g_steal_pointer(&cbs->sender));
+    spoke_amqp_engine_drop_link(cbs->engine, g_steal_pointer(&cbs->receiver));
+    g_clear_handle_id(&cbs->timeout_id, g_source_remove);
+    cbs->events->failed(cause, detail, cbs->user_data);
+}
+
+/* Time. It runs from spoke_amqp_cbs_put() on: a hub that gives no credit, or does not even open the
+ * links, keeps nobody waiting for good. */
+
+static gboolean
+is_open(const SpokeAmqpCbs *cbs)
+{
+    return (pn_link_state(cbs->sender) & PN_REMOTE_ACTIVE) != 0 &&
+           (pn_link_state(cbs->receiver) & PN_REMOTE_ACTIVE) != 0;
+}
+
+/* Those that were sent came first. */
+static GQueue *
+get_oldest(SpokeAmqpCbs *cbs)
+{
+    return !g_queue_is_empty(&cbs->sent) ? &cbs->sent : &cbs->waiting;
+}
+
+/* (nullable) */
+static const Request *
+peek_oldest(SpokeAmqpCbs *cbs)
+{
+    return g_queue_peek_head(get_oldest(cbs));
+}
+
+/* (transfer full) (nullable) */
+static Request *
+pop_late(SpokeAmqpCbs *cbs, gint64 now_usec)
+{
+    const Request *first = peek_oldest(cbs);
+
+    return first != NULL && first->deadline_usec <= now_usec ? g_queue_pop_head(get_oldest(cbs))
+                                                             : NULL;
+}
 
 static gboolean on_timeout(gpointer user_data);
 
 static void
 watch_time(SpokeAmqpCbs *cbs)
 {
-    if (cbs->timeout_id == 0 && !g_queue_is_empty(&cbs->sent))
-        cbs->timeout_id = g_timeout_add_seconds(ANSWER_SEC, on_timeout, cbs);
+    const Request *first = peek_oldest(cbs);
+
+    if (cbs->timeout_id != 0 || first == NULL || cbs->sender == NULL)
+        return;
+
+    gint64 wait_usec = MAX(first->deadline_usec - g_get_monotonic_time(), 0);
+
+    cbs->timeout_id =
+        g_timeout_add_seconds((guint)(wait_usec / G_USEC_PER_SEC) + 1, on_timeout, cbs);
 }
 
 /* Nobody waits any longer for what is late; others are looked at again. */
@@ -81,13 +129,17 @@ on_timeout(gpointer user_data)
         g_strdup_printf("The hub did not answer put-token within %d seconds", ANSWER_SEC);
 
     cbs->timeout_id = 0;
-    for (Request *request = g_queue_peek_head(&cbs->sent);
-         request != NULL && request->deadline_usec <= now_usec;
-         request = g_queue_peek_head(&cbs->sent))
-        answer(cbs, g_queue_pop_head(&cbs->sent), SPOKE_CAUSE_UNAVAILABLE, detail);
+    if (!is_open(cbs)) {
+        fail(cbs, SPOKE_CAUSE_UNAVAILABLE, "The hub does not open the links for tokens");
+        return G_SOURCE_REMOVE;
+    }
+    for (Request *late = pop_late(cbs, now_usec); late != NULL; late = pop_late(cbs, now_usec))
+        answer(cbs, late, SPOKE_CAUSE_UNAVAILABLE, detail);
     watch_time(cbs);
     return G_SOURCE_REMOVE;
 }
+
+/* Sending */
 
 static void
 send_request(SpokeAmqpCbs *cbs, Request *request)
@@ -96,7 +148,6 @@ send_request(SpokeAmqpCbs *cbs, Request *request)
     guint32 tag = (guint32)++cbs->last_id;
 
     request->id = cbs->last_id;
-    request->deadline_usec = g_get_monotonic_time() + ANSWER_SEC * G_USEC_PER_SEC;
     spoke_amqp_encode_put_token(scratch, request->id, request->audience,
                                 spoke_secret_peek(request->token));
 
@@ -222,9 +273,7 @@ on_closed(SpokeAmqpLinkOwner *owner, pn_link_t *link, const char *condition,
         g_strdup_printf("The hub closed the links for tokens%s%s", reason != NULL ? ": " : "",
                         reason != NULL ? reason : "");
 
-    spoke_amqp_engine_drop_link(cbs->engine, g_steal_pointer(&cbs->sender));
-    spoke_amqp_engine_drop_link(cbs->engine, g_steal_pointer(&cbs->receiver));
-    cbs->events->failed(cause, detail, cbs->user_data);
+    fail(cbs, cause, detail);
 }
 
 static void
@@ -296,6 +345,7 @@ spoke_amqp_cbs_put(SpokeAmqpCbs *cbs, const char *audience, SpokeSecret *token, 
 
     spoke_amqp_cbs_forget(cbs, who);
     request->who = who;
+    request->deadline_usec = g_get_monotonic_time() + ANSWER_SEC * G_USEC_PER_SEC;
     request->audience = g_strdup(audience);
     request->token = spoke_secret_ref(token);
     g_queue_push_tail(&cbs->waiting, request);

@@ -15,13 +15,19 @@ struct SpokeAmqpMember {
     SpokeAmqpSender *sender;     /* owned; NULL until it is needed */
     SpokeAmqpReceiver *receiver; /* likewise */
     gboolean is_attached;
+    gboolean is_sender_open;
+    guint attach_id; /* source: the time for the hub to open the links */
 };
+
+/* As for an answer to put-token. */
+#define ATTACH_SEC 30
 
 static void
 on_sender_opened(gpointer user_data)
 {
     SpokeAmqpMember *member = user_data;
 
+    member->is_sender_open = TRUE;
     if (member->is_attached)
         return;
     member->is_attached = TRUE;
@@ -36,6 +42,37 @@ on_failed(SpokeCause cause, const char *detail, gpointer user_data)
     member->left(member, cause, detail, member->user_data);
 }
 
+/* A hub that is there, but never answers an attach, would keep us waiting for good. */
+static gboolean
+on_attach_time(gpointer user_data)
+{
+    SpokeAmqpMember *member = user_data;
+    const char *purpose = NULL;
+
+    member->attach_id = 0;
+    if (member->sender != NULL && !member->is_sender_open)
+        purpose = "telemetry";
+    else if (member->receiver != NULL && !spoke_amqp_receiver_is_open(member->receiver))
+        purpose = "messages to us";
+    if (purpose == NULL)
+        return G_SOURCE_REMOVE;
+
+    g_autofree char *detail = g_strdup_printf("The hub did not open the link for %s within %d "
+                                              "seconds",
+                                              purpose, ATTACH_SEC);
+
+    member->left(member, SPOKE_CAUSE_UNAVAILABLE, detail, member->user_data);
+    return G_SOURCE_REMOVE;
+}
+
+/* Anew for a second link. */
+static void
+start_attach_time(SpokeAmqpMember *member)
+{
+    g_clear_handle_id(&member->attach_id, g_source_remove);
+    member->attach_id = g_timeout_add_seconds(ATTACH_SEC, on_attach_time, member);
+}
+
 static void
 open_sender(SpokeAmqpMember *member)
 {
@@ -44,9 +81,11 @@ open_sender(SpokeAmqpMember *member)
         .failed = on_failed,
     };
 
-    if (member->sender == NULL)
-        member->sender = spoke_amqp_sender_new(member->line, member->identity, member->cbs == NULL,
-                                               &events, member);
+    if (member->sender != NULL)
+        return;
+    member->sender =
+        spoke_amqp_sender_new(member->line, member->identity, member->cbs == NULL, &events, member);
+    start_attach_time(member);
 }
 
 SpokeAmqpMember *
@@ -68,6 +107,7 @@ spoke_amqp_member_free(SpokeAmqpMember *member)
     if (member == NULL)
         return;
 
+    g_clear_handle_id(&member->attach_id, g_source_remove);
     if (member->cbs != NULL)
         spoke_amqp_cbs_forget(member->cbs, member);
     spoke_amqp_sender_free(member->sender);
@@ -124,8 +164,10 @@ spoke_amqp_member_receive(SpokeAmqpMember *member, gboolean on)
     if (member->receiver == NULL && !on)
         return;
 
-    if (member->receiver == NULL)
+    if (member->receiver == NULL) {
         member->receiver =
             spoke_amqp_receiver_new(member->line, member->identity, on_failed, member);
+        start_attach_time(member);
+    }
     spoke_amqp_receiver_set_on(member->receiver, on);
 }

@@ -38,7 +38,7 @@ struct SpokeAmqpArrival {
 static void
 update_credit(SpokeAmqpReceiver *receiver)
 {
-    if ((pn_link_state(receiver->link) & PN_REMOTE_ACTIVE) == 0)
+    if (!spoke_amqp_receiver_is_open(receiver))
         return;
 
     int wanted = receiver->is_on ? WINDOW - (int)receiver->unsettled.length : 0;
@@ -193,6 +193,12 @@ spoke_amqp_receiver_free(SpokeAmqpReceiver *receiver)
         arrival_free(g_queue_peek_head(&receiver->unsettled));
     spoke_amqp_engine_drop_link(receiver->line->engine, receiver->link);
     g_free(receiver);
+}
+
+gboolean
+spoke_amqp_receiver_is_open(const SpokeAmqpReceiver *receiver)
+{
+    return (pn_link_state(receiver->link) & PN_REMOTE_ACTIVE) != 0;
 }
 
 void

@@ -19,6 +19,9 @@ SpokeAmqpReceiver *spoke_amqp_receiver_new(SpokeAmqpLine *line, SpokeIdentity *i
 /* The tokens of its messages mean nothing from then on. */
 void spoke_amqp_receiver_free(SpokeAmqpReceiver *receiver);
 
+/* Whether the hub has opened it, too. */
+gboolean spoke_amqp_receiver_is_open(const SpokeAmqpReceiver *receiver);
+
 /* Gives credit, or takes it back. What the hub has sent by then still arrives. */
 void spoke_amqp_receiver_set_on(SpokeAmqpReceiver *receiver, gboolean on);
 
