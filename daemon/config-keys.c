@@ -3,6 +3,7 @@
 
 #include "daemon/config-file.h"
 #include "daemon/error.h"
+#include "daemon/transport-names.h"
 
 #include <string.h>
 
@@ -179,10 +180,12 @@ read_log_level(const SpokeConfigKey *key, const char *value, gpointer member, GE
 static gboolean
 read_transport(const SpokeConfigKey *key, const char *value, gpointer member, GError **error)
 {
-    static const char *const names[] = {"mqtt", "mqtt-ws", "amqp", "amqp-ws", "https", NULL};
+    if (!spoke_transport_name_is_known(value)) {
+        g_autofree char *names = spoke_transport_names_join(1, "or");
 
-    if (!g_strv_contains(names, value))
-        return fail(error, "must be mqtt, mqtt-ws, amqp, amqp-ws or https");
+        g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_INVALID_CONFIG, "must be %s", names);
+        return FALSE;
+    }
 
     g_free(*(char **)member);
     *(char **)member = g_strdup(value);

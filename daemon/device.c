@@ -4,6 +4,7 @@
 #include "daemon/certificate-keeper.h"
 #include "daemon/error.h"
 #include "daemon/events.h"
+#include "daemon/transport-names.h"
 
 /*
  * Wires the parts of one identity together and has little will of its own: what the outbox has
@@ -228,16 +229,6 @@ static const SpokeAttachmentEvents attachment_events = {
 
 /* Life */
 
-static guint16
-port_of(const SpokeConfig *config)
-{
-    if (g_str_equal(config->transport, "mqtt"))
-        return config->mqtt_port;
-    if (g_str_equal(config->transport, "amqp"))
-        return config->amqp_port;
-    return config->https_port;
-}
-
 /* Its strings are @config's, @own's and ours. */
 static SpokeConnectionOptions
 connection_options(SpokeDevice *self, const SpokeConfig *config, const SpokeDeviceConfig *own)
@@ -250,7 +241,7 @@ connection_options(SpokeDevice *self, const SpokeConfig *config, const SpokeDevi
         .transport_dir = self->around->transport_dir,
         .transport = config->transport,
         .host = host,
-        .port = port_of(config),
+        .port = spoke_transport_name_get_port(config),
         .ca_file = config->ca_file,
         .certificate_file = own->certificate_file,
         .key_file = own->key_file,

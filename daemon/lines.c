@@ -5,6 +5,7 @@
 #include "daemon/devices-private.h"
 #include "daemon/error.h"
 #include "daemon/module.h"
+#include "daemon/transport-names.h"
 
 /*
  * A handful of connections, found by walking. One that has lost its last attachment is pruned
@@ -21,8 +22,6 @@ struct SpokeLines {
     gpointer stopped_data;
     guint stopped_id; /* source */
 };
-
-#define OTHER_TRANSPORTS "amqp, amqp-ws and https"
 
 SpokeLines *
 spoke_lines_new_from(SpokeClockShare *clock, const SpokeConnectionParts *parts)
@@ -95,10 +94,11 @@ check_alone(const SpokeConnectionOptions *options, guint identities_max, gboolea
             GError **error)
 {
     if (identities_max == 1) {
+        g_autofree char *others = spoke_transport_names_join(2, "and");
+
         g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_NOT_SUPPORTED,
-                    "The transport %s carries one device; " OTHER_TRANSPORTS " carry many (set "
-                    "Transport= in [Hub])",
-                    options->transport);
+                    "The transport %s carries one device; %s carry many (set Transport= in [Hub])",
+                    options->transport, others);
         return FALSE;
     }
     if (options->certificate_file != NULL && !may_be_alone) {
