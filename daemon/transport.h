@@ -60,8 +60,6 @@ typedef struct {
     const char *product;       /* "spoked/0.1.0": DeviceClientType */
 } SpokeEndpoint;
 
-/* Transports set SpokeMessage.delivery_count of what arrives, where the hub tells it. */
-
 /* A verdict on a message we sent, or on one the hub sent. */
 typedef enum {
     SPOKE_VERDICT_ACCEPT,
@@ -83,22 +81,25 @@ typedef struct {
 } SpokeSettlement;
 
 typedef struct {
-    /* Logged in as far as the protocol does that before attach(): for MQTT nothing has happened
-     * yet. */
+    /* As far as the protocol goes without an identity: attach() is called from now on. Where the
+     * login is the connection, nothing has happened yet. */
     void (*opened)(gpointer user_data);
     /* The end, whatever the reason; once. */
     void (*closed)(SpokeCause cause, const char *detail, gpointer user_data);
-    /* @identity can send and receive now. Comes again when attach() renewed a token in band. */
+    /* The hub has accepted @identity: it can send and receive now. Where a protocol knows no login,
+     * the module asks the hub something that shows it. Comes again when attach() renewed a token in
+     * band. */
     void (*attached)(SpokeIdentity *identity, gpointer user_data);
-    /* @identity alone is out; the connection stays. For MQTT never: closed() says it all.
+    /* @identity alone is out; the connection stays. Never comes where the identity is the
+     * connection: closed() says it all.
      * @wait_usec: the hub said not to come back before, or 0 */
     void (*detached)(SpokeIdentity *identity, SpokeCause cause, const char *detail,
                      gint64 wait_usec, gpointer user_data);
     /* All of @identity. */
     void (*settled)(SpokeIdentity *identity, const SpokeSettlement *settlements, guint n,
                     gpointer user_data);
-    /* A C2D message. @token names it for settle(), which must follow; it is unique within the
-     * transport. (transfer none) */
+    /* A C2D message, its delivery_count set where the hub tells it. @token names it for settle(),
+     * which must follow; it is unique within the transport. (transfer none) */
     void (*arrived)(SpokeIdentity *identity, SpokeMessage *message, gpointer token,
                     gpointer user_data);
 } SpokeTransportEvents;
@@ -106,7 +107,7 @@ typedef struct {
 /* All slots are filled. */
 typedef struct {
     guint32 abi;      /* SPOKE_TRANSPORT_ABI */
-    const char *name; /* "mqtt": config, property Transport, journal */
+    const char *name; /* see transport-names.h: config, property Transport, journal */
     SpokeCapabilities capabilities;
     guint16 default_port;
     guint identities_max; /* on one connection; 1 without MULTIPLEX */
@@ -122,8 +123,8 @@ typedef struct {
     SpokeTransport *(*create)(const SpokeEndpoint *endpoint, const SpokeTransportEvents *events,
                               gpointer user_data); /* copies @endpoint; @events outlive it */
     void (*open)(SpokeTransport *self);
-    /* @token: SAS token, or NULL for X.509. MQTT, where the login is the connection, connects here.
-     * For an identity that is attached, where RENEW: the new token is for it. */
+    /* @token: SAS token, or NULL for X.509. Where the login is the connection, connects. For an
+     * identity that is attached, where RENEW: the new token is for it. */
     void (*attach)(SpokeTransport *self, SpokeIdentity *identity, SpokeSecret *token);
     /* detached(SPOKE_CAUSE_CLOSED) follows, also for one that is being attached. @identity is the
      * pointer that was attached, as everywhere. */
@@ -138,8 +139,10 @@ typedef struct {
     /* Without PUSH: asks the hub for C2D now, until it has none or receive() is off; when to is the
      * connection's business. With PUSH: nothing. */
     void (*poll)(SpokeTransport *self, SpokeIdentity *identity);
-    /* A count that rises with each byte that the peer's TCP acknowledges: while it does, a large
-     * message on a slow line is on its way, and nobody need lose patience. */
+    /* A count that rises as what is sent makes its way: with each byte that the peer's TCP
+     * acknowledges or, where the module can't know that, that the kernel takes from it. While it
+     * does, a large message on a slow line is on its way, and nobody need lose patience; so it must
+     * not rise by itself while the peer takes nothing, save for as much as a socket buffers. */
     guint64 (*get_progress)(SpokeTransport *self);
     /* ACCEPT: complete it at the hub. RELEASE, REJECT: abandon, dead-letter it; RELEASE where the
      * protocol can't: the connection is closed before the hub could take it for delivered. */
