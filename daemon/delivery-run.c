@@ -64,6 +64,45 @@ hand_out(SpokeDelivery *self, SpokeParcel *parcel)
     self->events.deliver(owner, &delivered, self->user_data);
 }
 
+static gboolean
+is_in(const GArray *numbers, guint32 number)
+{
+    for (guint i = 0; i < numbers->len; i++)
+        if (g_array_index(numbers, guint32, i) == number)
+            return TRUE;
+    return FALSE;
+}
+
+/* The oldest that is promised and may be handed out: not before an older one that is promised to
+ * the same handler, whose count the disk has yet to take. */
+static SpokeParcel *
+find_ready(SpokeDelivery *self)
+{
+    g_autoptr(GArray) waiting = g_array_new(FALSE, FALSE, sizeof(guint32));
+
+    for (GList *link = spoke_shelf_peek_alive(self->shelf); link != NULL; link = link->next) {
+        SpokeParcel *parcel = link->data;
+
+        if (parcel->state != SPOKE_PARCEL_PROMISED)
+            continue;
+        if (parcel->count_stored <= parcel->count)
+            g_array_append_val(waiting, parcel->subscription);
+        else if (parcel->receiver != NULL || !is_in(waiting, parcel->subscription))
+            return parcel;
+    }
+    return NULL;
+}
+
+/* Who is called may call back in, so the search begins anew each time. */
+static void
+hand_out_ready(SpokeDelivery *self)
+{
+    SpokeParcel *parcel;
+
+    while ((parcel = find_ready(self)) != NULL)
+        hand_out(self, parcel);
+}
+
 void
 spoke_delivery_on_counted(SpokeParcel *parcel, const GError *error, gpointer user_data)
 {
@@ -74,7 +113,7 @@ spoke_delivery_on_counted(SpokeParcel *parcel, const GError *error, gpointer use
         return; /* written ahead of a taker, or the taker has left */
 
     if (error == NULL) {
-        hand_out(self, parcel);
+        hand_out_ready(self);
         return;
     }
 
@@ -179,8 +218,8 @@ run_errands(SpokeDelivery *self, GArray *errands)
 
         if (parcel == NULL)
             continue;
-        if (errand->observer == 0 && parcel->state == SPOKE_PARCEL_PROMISED) {
-            hand_out(self, parcel);
+        if (errand->observer == 0) {
+            hand_out_ready(self);
         } else if (observer != NULL) {
             SpokeDelivered copy = {.message = parcel->message,
                                    .received_usec = parcel->received_usec,

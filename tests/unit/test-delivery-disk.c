@@ -447,10 +447,30 @@ test_new_fails_with_inbox(void)
     disk_free(disk);
 }
 
+/* The later one's count goes to the disk with it, the older one's only when a taker is found: it is
+ * behind on the disk, and yet the first to be handed out. */
+static void
+test_order_does_not_depend_on_the_disk(Fixture *fixture, gconstpointer unused)
+{
+    fixture_take_over(fixture, "a");
+    fixture_assert_said(fixture, "");
+    disk_hold(fixture->disk, TRUE);
+    fixture_handle(fixture, "alice", 2, "");
+    fixture_send(fixture, "b", "", "");
+    fixture_iterate();
+
+    while (disk_commit(fixture->disk))
+        fixture_iterate();
+    disk_hold(fixture->disk, FALSE);
+
+    fixture_assert_said(fixture, "alice<a/1 alice<b/1");
+}
+
 static const struct {
     const char *path;
     void (*function)(Fixture *fixture, gconstpointer data);
 } tests[] = {
+    {"/delivery-disk/order/does-not-depend-on-the-disk", test_order_does_not_depend_on_the_disk},
     {"/delivery-disk/take-over/is-answered-by-commit", test_take_over_is_answered_by_commit},
     {"/delivery-disk/take-over/fails-and-pauses", test_take_over_fails_and_pauses},
     {"/delivery-disk/take-over/fails-without-id", test_take_over_fails_without_id},
