@@ -50,11 +50,11 @@ struct SpokeAmqpSender {
     guint32 last_tag;
     guint n_batches; /* unsettled */
 
-    gboolean is_pausing;   /* something has come back */
-    gboolean is_returning; /* and was released: all that waits is, when the pause ends */
+    gboolean is_pausing; /* something has come back */
 
-    /* The hub has refused something for what is not the message's fault: nothing more is sent, and
-     * failed() follows when it has answered for all the rest, so that none is sent twice. */
+    /* The hub has refused something for what is not the message's fault, or released it: nothing
+     * more is sent, and failed() follows when it has answered for all the rest, so that none is
+     * sent twice. */
     gboolean is_failing;
     SpokeCause cause;
     char *detail; /* owned */
@@ -346,16 +346,17 @@ on_flow(SpokeAmqpLinkOwner *owner, pn_link_t *link)
     update_ready((SpokeAmqpSender *)owner);
 }
 
+/* @detail: (transfer full) */
 static void
-start_failing(SpokeAmqpSender *sender, guint n, const char *condition, const char *description)
+start_failing(SpokeAmqpSender *sender, SpokeCause cause, char *detail)
 {
-    /* A batch is taken or refused as one, so what may pass a limit is less. */
-    sender->line->batch_max = MAX(n / 2, 1);
-    if (sender->is_failing)
+    if (sender->is_failing) {
+        g_free(detail);
         return;
+    }
     sender->is_failing = TRUE;
-    sender->cause = spoke_amqp_condition_get_cause(condition, SPOKE_AMQP_SCOPE_LINK);
-    sender->detail = spoke_amqp_condition_format(condition, description);
+    sender->cause = cause;
+    sender->detail = detail;
 }
 
 static void
@@ -364,7 +365,10 @@ on_rejected(SpokeAmqpSender *sender, Item *items /* (transfer full) */, guint n,
 {
     if (!spoke_amqp_condition_is_message_fault(condition)) {
         put_back_alone(sender, items);
-        start_failing(sender, n, condition, description);
+        /* A batch is taken or refused as one, so what may pass a limit is less. */
+        sender->line->batch_max = MAX(n / 2, 1);
+        start_failing(sender, spoke_amqp_condition_get_cause(condition, SPOKE_AMQP_SCOPE_LINK),
+                      spoke_amqp_condition_format(condition, description));
     } else if (n > 1) {
         put_back_alone(sender, items);
     } else {
@@ -374,27 +378,13 @@ on_rejected(SpokeAmqpSender *sender, Item *items /* (transfer full) */, guint n,
     }
 }
 
-/* Back to the queue it goes when all is answered, with those behind it. */
+/* Not now, then: sent again at once it would come back at once, and so on. */
 static void
 on_released(SpokeAmqpSender *sender, Item *items /* (transfer full) */)
 {
     put_back(sender, items);
-    sender->is_returning = TRUE;
-}
-
-/* The hub has answered for everything. */
-static void
-end_pause(SpokeAmqpSender *sender)
-{
-    guint n = 0;
-
-    sender->is_pausing = FALSE;
-    if (!sender->is_returning)
-        return;
-    sender->is_returning = FALSE;
-    for (const Item *item = sender->waiting; item != NULL; item = item->next)
-        n++;
-    settle(sender, take_waiting(sender, n), n, SPOKE_VERDICT_RELEASE, NULL);
+    start_failing(sender, SPOKE_CAUSE_UNAVAILABLE,
+                  g_strdup("The hub gave a message back without taking or refusing it"));
 }
 
 static void
@@ -457,8 +447,8 @@ on_delivery(SpokeAmqpLinkOwner *owner, pn_link_t *link, pn_delivery_t *delivery)
         put_back_alone(sender, items);
     else
         settle(sender, items, n, verdict, NULL);
-    if (sender->is_pausing && !sender->is_failing && sender->n_batches == 0)
-        end_pause(sender);
+    if (sender->n_batches == 0)
+        sender->is_pausing = FALSE;
     update_ready(sender);
     spoke_amqp_engine_wake(sender->line->engine); /* there may be room now */
     if (sender->is_failing && sender->n_batches == 0)
