@@ -258,6 +258,120 @@ lose_locks(SoupServerMessage *message, const char *body)
         answer(message, 412, "DeviceMessageLockLost");
 }
 
+/* What does not come from libsoup: a beginning, and then one piece again and again */
+
+typedef struct {
+    GIOStream *stream;
+    char *piece;
+} Pour;
+
+static struct {
+    guint n_poured; /* that have come to their end */
+    gsize bytes;
+} poured;
+
+static void
+on_poured(GObject *source, GAsyncResult *result, gpointer data)
+{
+    Pour *pour = data;
+    gsize n = 0;
+
+    if (g_output_stream_write_all_finish(G_OUTPUT_STREAM(source), result, &n, NULL) && n > 0) {
+        poured.bytes += n;
+        g_output_stream_write_all_async(G_OUTPUT_STREAM(source), pour->piece, strlen(pour->piece),
+                                        G_PRIORITY_DEFAULT, NULL, on_poured, pour);
+        return;
+    }
+    poured.n_poured++;
+    g_object_unref(pour->stream);
+    g_free(pour->piece);
+    g_free(pour);
+}
+
+/* @piece: (transfer full) */
+static void
+pour(SoupServerMessage *message, const char *head, char *piece)
+{
+    Pour *pour = g_new0(Pour, 1);
+
+    pour->stream = soup_server_message_steal_connection(message);
+    pour->piece = piece;
+    poured.bytes = 0;
+    poured.n_poured = 0;
+    g_output_stream_write_all_async(g_io_stream_get_output_stream(pour->stream), head, strlen(head),
+                                    G_PRIORITY_DEFAULT, NULL, on_poured, pour);
+}
+
+static void
+pour_body(SoupServerMessage *message, const char *body)
+{
+    pour(message, "HTTP/1.1 200 OK\r\n\r\n", g_strnfill(65536, 'x'));
+}
+
+static void
+pour_header(SoupServerMessage *message, const char *body)
+{
+    pour(message, "HTTP/1.1 200 OK\r\nX: ", g_strnfill(16384, 'x'));
+}
+
+static void
+pour_headers(SoupServerMessage *message, const char *body)
+{
+    pour(message, "HTTP/1.1 200 OK\r\n",
+         g_strdup("X: 0123456789012345678901234567890123456789\r\n"));
+}
+
+static void
+pour_continues(SoupServerMessage *message, const char *body)
+{
+    pour(message, "HTTP/1.1 100 Continue\r\n\r\n", g_strdup("HTTP/1.1 100 Continue\r\n\r\n"));
+}
+
+static void
+accept_after_continue(SoupServerMessage *message, const char *body)
+{
+    pour(message,
+         "HTTP/1.1 100 Continue\r\n\r\n"
+         "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n",
+         g_strdup(""));
+}
+
+#define BOMB_BYTES (64 * 1024 * 1024)
+
+/* (transfer full) */
+static GBytes *
+make_bomb(void)
+{
+    g_autoptr(GZlibCompressor) compressor = g_zlib_compressor_new(G_ZLIB_COMPRESSOR_FORMAT_GZIP, 9);
+    g_autoptr(GInputStream) zeros =
+        g_memory_input_stream_new_from_data(g_malloc0(BOMB_BYTES), BOMB_BYTES, g_free);
+    g_autoptr(GOutputStream) packed = g_memory_output_stream_new_resizable();
+    g_autoptr(GOutputStream) packing =
+        g_converter_output_stream_new(packed, G_CONVERTER(compressor));
+
+    g_assert_cmpint(g_output_stream_splice(packing, zeros,
+                                           G_OUTPUT_STREAM_SPLICE_CLOSE_SOURCE |
+                                               G_OUTPUT_STREAM_SPLICE_CLOSE_TARGET,
+                                           NULL, NULL),
+                    ==, BOMB_BYTES);
+    return g_memory_output_stream_steal_as_bytes(G_MEMORY_OUTPUT_STREAM(packed));
+}
+
+static void
+deliver_bomb(SoupServerMessage *message, const char *body)
+{
+    deliver(message, body);
+    if (soup_server_message_get_status(message) != 200)
+        return;
+
+    g_autoptr(GBytes) bomb = make_bomb();
+
+    soup_message_body_truncate(soup_server_message_get_response_body(message));
+    set_header(message, "Content-Encoding", "gzip");
+    soup_server_message_set_response(message, "application/octet-stream", SOUP_MEMORY_COPY,
+                                     g_bytes_get_data(bomb, NULL), g_bytes_get_size(bomb));
+}
+
 /* A proxy that knows nothing but CONNECT */
 
 typedef struct {
@@ -1043,6 +1157,73 @@ test_lost_when_hung_up(Fixture *fixture, gconstpointer unused)
     g_assert_cmpuint(fixture->n_detached, ==, 0);
 }
 
+/* Answers without end */
+
+static void
+assert_cut_off(Fixture *fixture, Respond respond)
+{
+    hub.respond = respond;
+    connect_it(fixture);
+    send_text(fixture, "1");
+    wait_until(&fixture->n_closed, 1);
+    wait_until(&poured.n_poured, 1);
+
+    g_assert_cmpstr(spoke_cause_to_string(fixture->cause), ==, "Protocol");
+    g_assert_cmpuint(poured.bytes, <, 16 * 1024 * 1024); /* what buffers on the way hold, too */
+}
+
+static void
+test_endless_body(Fixture *fixture, gconstpointer unused)
+{
+    assert_cut_off(fixture, pour_body);
+}
+
+static void
+test_endless_header(Fixture *fixture, gconstpointer unused)
+{
+    assert_cut_off(fixture, pour_header);
+}
+
+static void
+test_endless_headers(Fixture *fixture, gconstpointer unused)
+{
+    assert_cut_off(fixture, pour_headers);
+}
+
+static void
+test_endless_100(Fixture *fixture, gconstpointer unused)
+{
+    assert_cut_off(fixture, pour_continues);
+}
+
+static void
+test_100_is_no_answer(Fixture *fixture, gconstpointer unused)
+{
+    hub.respond = accept_after_continue;
+    connect_it(fixture);
+    send_text(fixture, "1");
+    wait_until(&fixture->n_accepted, 1);
+
+    g_assert_cmpuint(fixture->n_closed + fixture->n_detached, ==, 0);
+}
+
+/* Nobody asked for it, so it is a body like any other. */
+static void
+test_gzip_is_not_unpacked(Fixture *fixture, gconstpointer unused)
+{
+    g_autoptr(GBytes) bomb = make_bomb();
+
+    hub.respond = deliver_bomb;
+    connect_it(fixture);
+    n_c2d_left = 1;
+    module->poll(fixture->transport, fixture->identity);
+    wait_until(&fixture->tokens->len, 1);
+
+    g_assert_null(strstr(hub.headers->str, "Accept-Encoding"));
+    g_assert_cmpmem(spoke_message_body(fixture->arrived), fixture->arrived->body_size,
+                    g_bytes_get_data(bomb, NULL), g_bytes_get_size(bomb));
+}
+
 /* Identities */
 
 static void
@@ -1314,6 +1495,12 @@ main(int argc, char **argv)
     add("answer/400-without-a-code", test_400_without_a_code);
     add("answer/redirection-is-not-followed", test_redirection_is_not_followed);
     add("answer/lost-when-hung-up", test_lost_when_hung_up);
+    add("endless/body", test_endless_body);
+    add("endless/header", test_endless_header);
+    add("endless/headers", test_endless_headers);
+    add("endless/100", test_endless_100);
+    add("answer/100-is-none", test_100_is_no_answer);
+    add("answer/gzip-is-not-unpacked", test_gzip_is_not_unpacked);
     add("identity/renew-uses-new-token", test_renew_uses_new_token);
     add("identity/certificate-needs-no-token", test_certificate_needs_no_token);
     add("identity/modules-are-unsupported", test_modules_are_unsupported);

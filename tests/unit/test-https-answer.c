@@ -196,6 +196,7 @@ test_failure(void)
         {{.code = CURLE_SSL_CERTPROBLEM}, SPOKE_CAUSE_BAD_CREDENTIALS},
         {{.code = CURLE_WEIRD_SERVER_REPLY}, SPOKE_CAUSE_PROTOCOL},
         {{.code = CURLE_OUT_OF_MEMORY}, SPOKE_CAUSE_INTERNAL},
+        {{.code = CURLE_OUT_OF_MEMORY, .is_secured = TRUE}, SPOKE_CAUSE_PROTOCOL},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)

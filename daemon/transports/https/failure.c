@@ -78,6 +78,8 @@ spoke_failure_get_cause(const SpokeFailure *failure)
     case CURLE_BAD_CONTENT_ENCODING:
     case CURLE_WRITE_ERROR: /* an answer larger than any the hub gives */
         return SPOKE_CAUSE_PROTOCOL;
+    case CURLE_OUT_OF_MEMORY: /* also curl's word for a header line over 100 KiB */
+        return failure->is_secured ? SPOKE_CAUSE_PROTOCOL : SPOKE_CAUSE_INTERNAL;
     default:
         return SPOKE_CAUSE_INTERNAL;
     }

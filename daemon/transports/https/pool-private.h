@@ -16,6 +16,7 @@ struct SpokeRequest {
     CURL *easy;                 /* owned; NULL while it waits */
     struct curl_slist *headers; /* owned; one of them may be secret */
     GByteArray *body;           /* owned; the answer's */
+    size_t headers_bytes;       /* likewise */
     CURLcode code;
     gboolean is_retried;
     char error[CURL_ERROR_SIZE]; /* curl's text */

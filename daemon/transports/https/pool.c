@@ -172,6 +172,7 @@ retry_if_stale(SpokePool *pool, SpokeRequest *request)
     request->is_retried = TRUE;
     request->error[0] = '\0';
     g_byte_array_set_size(request->body, 0);
+    request->headers_bytes = 0;
     curl_multi_remove_handle(pool->multi, request->easy);
     curl_easy_setopt(request->easy, CURLOPT_FRESH_CONNECT, 1L);
     curl_multi_add_handle(pool->multi, request->easy);

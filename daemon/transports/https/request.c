@@ -9,6 +9,8 @@
 
 /* Larger than any answer: a message from the hub has 64 KiB. Source: iot-hub-protocol.md, 7.1. */
 #define ANSWER_BYTES_MAX (512 * 1024)
+/* Likewise; with all the answers 100 before it, of which curl would take any number. */
+#define HEADERS_BYTES_MAX (128 * 1024)
 
 #define AUTHORIZATION "Authorization: "
 
@@ -46,6 +48,15 @@ on_answer(char *data, size_t size, size_t n, void *user_data)
     return size * n;
 }
 
+static size_t
+on_header(char *data, size_t size, size_t n, void *user_data)
+{
+    SpokeRequest *request = user_data;
+
+    request->headers_bytes += size * n;
+    return request->headers_bytes <= HEADERS_BYTES_MAX ? size * n : 0;
+}
+
 static gboolean
 has_header(SpokeRequest *request, const char *start)
 {
@@ -64,6 +75,8 @@ spoke_request_prepare(SpokeRequest *request)
     curl_easy_setopt(request->easy, CURLOPT_ERRORBUFFER, request->error);
     curl_easy_setopt(request->easy, CURLOPT_WRITEFUNCTION, on_answer);
     curl_easy_setopt(request->easy, CURLOPT_WRITEDATA, request);
+    curl_easy_setopt(request->easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(request->easy, CURLOPT_HEADERDATA, request);
     if (!request->funcs->prepare(request, request->user_data))
         return FALSE;
 
@@ -183,6 +196,12 @@ describe_failure(const SpokeRequest *request, CURLcode code, SpokeCause cause)
     const char *text = request->error[0] != '\0' ? request->error : curl_easy_strerror(code);
 
     switch (code) {
+    case CURLE_WRITE_ERROR:
+        return g_strdup("the answer is larger than any the hub gives");
+    case CURLE_OUT_OF_MEMORY:
+        return g_strdup(cause != SPOKE_CAUSE_PROTOCOL
+                            ? text
+                            : "a line of the answer's head is longer than any the hub gives");
     case CURLE_SSL_CACERT_BADFILE:
         return g_strdup_printf("CA file %s: %s", pool->ca_file, text);
     case CURLE_SSL_CERTPROBLEM:
