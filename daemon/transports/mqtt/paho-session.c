@@ -75,6 +75,13 @@ cause_of_tls(SpokePahoClient *client, char **ret_detail)
     if (*ret_detail != NULL)
         return SPOKE_CAUSE_CERTIFICATE;
 
+    if (spoke_paho_tls_get_phase(client->tls) == SPOKE_PAHO_TLS_DONE &&
+        spoke_paho_tls_get_end(client->tls) == SPOKE_PAHO_TLS_PEER_SILENT) {
+        *ret_detail =
+            g_strdup_printf("the server answers the %s otherwise than a hub does",
+                            client->path != NULL ? "WebSocket upgrade or the login" : "login");
+        return SPOKE_CAUSE_PROTOCOL;
+    }
     if (spoke_paho_tls_get_phase(client->tls) == SPOKE_PAHO_TLS_DONE) {
         *ret_detail = g_strdup("the hub closed the connection before it answered the login");
         return SPOKE_CAUSE_CLOSED_BY_HUB;
