@@ -50,8 +50,6 @@ struct SpokeAmqpSender {
     guint32 last_tag;
     guint n_batches; /* unsettled */
 
-    gboolean is_pausing; /* something has come back */
-
     /* The hub has refused something for what is not the message's fault, or released it: nothing
      * more is sent, and failed() follows when it has answered for all the rest, so that none is
      * sent twice. */
@@ -147,7 +145,6 @@ put_back(SpokeAmqpSender *sender, Item *items)
     if (*place == NULL)
         sender->waiting_end = end;
     *place = items;
-    sender->is_pausing = TRUE;
 }
 
 static void
@@ -158,13 +155,16 @@ put_back_alone(SpokeAmqpSender *sender, Item *items)
     put_back(sender, items);
 }
 
-/* Ready: it has something to send, and credit for it. */
+/* Ready: it has something to send, and credit for it. One batch of an identity is on its way at a
+ * time: with several, those behind one that the hub refuses would arrive before its messages do,
+ * and order is promised. What that costs is little: a batch holds hundreds of messages, and others'
+ * go meanwhile. */
 
 static gboolean
 can_send(SpokeAmqpSender *sender)
 {
     return sender->waiting != NULL && sender->link != NULL && !sender->is_failing &&
-           !sender->is_pausing && pn_link_credit(sender->link) > 0;
+           sender->n_batches == 0 && pn_link_credit(sender->link) > 0;
 }
 
 static void
@@ -447,8 +447,6 @@ on_delivery(SpokeAmqpLinkOwner *owner, pn_link_t *link, pn_delivery_t *delivery)
         put_back_alone(sender, items);
     else
         settle(sender, items, n, verdict, NULL);
-    if (sender->n_batches == 0)
-        sender->is_pausing = FALSE;
     update_ready(sender);
     spoke_amqp_engine_wake(sender->line->engine); /* there may be room now */
     if (sender->is_failing && sender->n_batches == 0)
