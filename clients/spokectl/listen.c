@@ -15,13 +15,19 @@
  * Messages as they come: printed, or each handed to a command. With a command, or with --handle,
  * spokectl is a handler: a message is settled only after the command ended or the text was written,
  * and goes to somebody else if spokectl dies first.
+ *
+ * Each run of a command is to cost one delivery, as the daemon makes a dead letter of a message
+ * that was handed out too often. So the lock that is asked for lasts for all of it: the command,
+ * its grace after SIGTERM, the verdict's way to the daemon, and the rest before a message is
+ * abandoned.
  */
 typedef struct {
     SpokeCtl *ctl; /* borrowed */
     SpokeSubscribeOptions options;
     SpokeOutput output;
-    char **command; /* borrowed; NULL: print */
-    guint64 count;  /* 0: no end */
+    char **command;     /* borrowed; NULL: print */
+    guint64 count;      /* 0: no end */
+    guint64 limit_msec; /* for one run of the command */
     guint64 retry_delay_msec;
 
     gboolean subscribed; /* once, at least */
@@ -29,6 +35,7 @@ typedef struct {
     guint64 taken;
     guint64 unsettled;  /* taken, and the verdict has not been answered yet */
     GPtrArray *runners; /* owned; of SpokeRunner, borrowed */
+    GPtrArray *resting; /* owned; of Retry, owned */
     guint timeout_source;
 } Listen;
 
@@ -36,7 +43,14 @@ typedef struct {
 typedef struct {
     Listen *listen;
     char *id; /* owned */
+    guint source;
 } Retry;
+
+/* What is left for a verdict to reach a busy daemon. */
+#define VERDICT_MSEC 5000
+
+#define LIMIT_MSEC_DEFAULT 60000
+#define LOCK_MSEC_MAX      3600000 /* of Subscribe */
 
 static void
 end_if_done(Listen *listen)
@@ -75,6 +89,7 @@ free_retry(gpointer data)
 {
     Retry *retry = data;
 
+    g_clear_handle_id(&retry->source, g_source_remove);
     g_free(retry->id);
     g_free(retry);
 }
@@ -83,8 +98,11 @@ static gboolean
 on_retry(gpointer user_data)
 {
     Retry *retry = user_data;
+    Listen *listen = retry->listen;
 
-    settle(retry->listen, retry->id, SPOKE_VERDICT_ABANDON);
+    retry->source = 0;
+    settle(listen, retry->id, SPOKE_VERDICT_ABANDON);
+    g_ptr_array_remove_fast(listen->resting, retry);
     return G_SOURCE_REMOVE;
 }
 
@@ -97,9 +115,21 @@ abandon_later(Listen *listen, const char *id)
     }
 
     Retry *retry = g_new0(Retry, 1);
-    *retry = (Retry){.listen = listen, .id = g_strdup(id)};
-    g_timeout_add_full(G_PRIORITY_DEFAULT, (guint)MIN(listen->retry_delay_msec, G_MAXUINT),
-                       on_retry, retry, free_retry);
+    retry->listen = listen;
+    retry->id = g_strdup(id);
+    retry->source = g_timeout_add((guint)listen->retry_delay_msec, on_retry, retry);
+    g_ptr_array_add(listen->resting, retry);
+}
+
+/* Who stops does not wait for those that rest. */
+static void
+abandon_resting(Listen *listen)
+{
+    for (guint i = 0; i < listen->resting->len; i++) {
+        const Retry *retry = g_ptr_array_index(listen->resting, i);
+        settle(listen, retry->id, SPOKE_VERDICT_ABANDON);
+    }
+    g_ptr_array_set_size(listen->resting, 0);
 }
 
 static void
@@ -158,7 +188,7 @@ run_command(Listen *listen, const SpokeIncoming *message)
     g_autoptr(GError) error = NULL;
 
     SpokeRunner *runner =
-        spoke_runner_start(listen->command, message, message->lock_msec, on_run, listen, &error);
+        spoke_runner_start(listen->command, message, listen->limit_msec, on_run, listen, &error);
     if (runner == NULL) {
         g_printerr("spokectl: %s; message %s was given back\n", error->message, message->id);
         spoke_ctl_end(listen->ctl, SPOKE_EXIT_FAILURE);
@@ -221,6 +251,7 @@ on_timeout(gpointer user_data)
 
     listen->timeout_source = 0;
     listen->stopping = TRUE;
+    abandon_resting(listen);
     end_if_done(listen);
     return G_SOURCE_REMOVE;
 }
@@ -251,6 +282,7 @@ listen_now(Listen *listen, guint64 timeout_msec)
         return ctl->exit_code;
 
     listen->runners = g_ptr_array_new();
+    listen->resting = g_ptr_array_new_with_free_func(free_retry);
     guint interrupt = g_unix_signal_add(SIGINT, on_signal, listen);
     guint terminate = g_unix_signal_add(SIGTERM, on_signal, listen);
     if (timeout_msec != SPOKE_FOREVER)
@@ -267,6 +299,7 @@ listen_now(Listen *listen, guint64 timeout_msec)
         spoke_runner_stop(g_ptr_array_index(listen->runners, i));
     /* Its last callbacks come from here, while what they use is still there. */
     spoke_ctl_clear(ctl);
+    g_clear_pointer(&listen->resting, g_ptr_array_unref);
     g_clear_pointer(&listen->runners, g_ptr_array_unref);
     return exit_code;
 }
@@ -294,6 +327,27 @@ check_command(Listen *listen, char *exec, gboolean handle, char **shell)
     return SPOKE_EXIT_OK;
 }
 
+/* From the time a command may take to the lock it needs. */
+static SpokeExit
+check_lock(Listen *listen)
+{
+    if (listen->command == NULL)
+        return SPOKE_EXIT_OK;
+    listen->limit_msec =
+        listen->options.lock_msec > 0 ? listen->options.lock_msec : LIMIT_MSEC_DEFAULT;
+
+    const guint64 spare_msec = SPOKE_RUNNER_GRACE_MSEC + VERDICT_MSEC;
+    const guint64 most_msec = LOCK_MSEC_MAX - spare_msec;
+    if (listen->limit_msec > most_msec || listen->retry_delay_msec > most_msec - listen->limit_msec)
+        return spoke_ctl_usage(listen->ctl,
+                               g_error_new(G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                                           "--lock and --retry-delay have to be %" G_GUINT64_FORMAT
+                                           "s together at most",
+                                           most_msec / 1000));
+    listen->options.lock_msec = listen->limit_msec + listen->retry_delay_msec + spare_msec;
+    return SPOKE_EXIT_OK;
+}
+
 static SpokeExit
 check_numbers(Listen *listen, gint64 count, int jobs, gboolean lock)
 {
@@ -311,7 +365,7 @@ check_numbers(Listen *listen, gint64 count, int jobs, gboolean lock)
     listen->count = (guint64)count;
     if (listen->options.mode == SPOKE_MODE_HANDLE)
         listen->options.credit = (guint32)jobs;
-    return SPOKE_EXIT_OK;
+    return check_lock(listen);
 }
 
 static SpokeExit

@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 struct SpokeRunner {
-    char *id; /* owned */
-    GPid pid; /* leader of a process group of its own */
-    guint limit_source;
+    char *id;           /* owned */
+    GPid pid;           /* leader of a process group of its own */
+    guint limit_source; /* until SIGTERM, then until SIGKILL */
     SpokeRunFunc done;
     gpointer user_data;
 };
@@ -111,12 +111,22 @@ on_exit_status(GPid pid, gint wait_status, gpointer user_data)
 }
 
 static gboolean
-on_limit(gpointer user_data)
+on_grace_over(gpointer user_data)
 {
     SpokeRunner *runner = user_data;
 
     runner->limit_source = 0;
+    (void)kill(-runner->pid, SIGKILL);
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean
+on_limit(gpointer user_data)
+{
+    SpokeRunner *runner = user_data;
+
     spoke_runner_stop(runner);
+    runner->limit_source = g_timeout_add(SPOKE_RUNNER_GRACE_MSEC, on_grace_over, runner);
     return G_SOURCE_REMOVE;
 }
 

@@ -18,6 +18,9 @@ typedef enum {
     SPOKE_RUN_NO_COMMAND /* 126, 127: the shell's word for a command it can't run */
 } SpokeRunResult;
 
+/* From SIGTERM, when the time of a command is up, to SIGKILL. */
+#define SPOKE_RUNNER_GRACE_MSEC 5000
+
 /* @wait_status: as waitpid() gives it */
 SpokeRunResult spoke_runner_judge(int wait_status);
 
@@ -30,7 +33,8 @@ typedef void (*SpokeRunFunc)(SpokeRunner *runner, int wait_status, gpointer user
 /**
  * spoke_runner_start:
  * @message: nothing of it is kept
- * @limit_msec: the command is sent SIGTERM when it has not ended by then; 0 for no limit
+ * @limit_msec: the command is sent SIGTERM when it has not ended by then, and SIGKILL
+ *   SPOKE_RUNNER_GRACE_MSEC later; 0 for no limit
  *
  * Errors: G_SPAWN_ERROR, G_FILE_ERROR.
  *

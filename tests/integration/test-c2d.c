@@ -544,6 +544,34 @@ test_stopped_observer_is_not_flooded(void)
     g_subprocess_force_exit(observer);
 }
 
+/* A message that was handed out ten times is dead: so each run of a command may count once only,
+ * however long it ran and rested. */
+static void
+test_a_command_is_run_once_a_delivery(void)
+{
+    g_autoptr(Harness) h = connected_harness("");
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(
+        G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_SILENCE);
+    g_autofree char *counts = NULL;
+
+    cloud_sends(h, "m1", "");
+    g_subprocess_launcher_setenv(launcher, "DBUS_SYSTEM_BUS_ADDRESS", harness_get_bus_address(h),
+                                 TRUE);
+    g_autoptr(GSubprocess) listener = g_subprocess_launcher_spawn(
+        launcher, &error, g_getenv("SPOKECTL"), "listen", "--count=1", "--lock=1s",
+        "--retry-delay=2s", "--", "/bin/sh", "-c",
+        "echo $SPOKE_DELIVERY_COUNT\n"
+        "case $SPOKE_DELIVERY_COUNT in 1) exec sleep 60;; 2) exit 75;; *) exit 0;; esac",
+        NULL);
+    g_assert_no_error(error);
+
+    g_assert_true(g_subprocess_communicate_utf8(listener, NULL, NULL, &counts, NULL, &error));
+    g_assert_no_error(error);
+    g_assert_cmpstr(counts, ==, "1\n2\n3\n");
+    g_assert_true(g_subprocess_get_successful(listener));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -564,6 +592,8 @@ main(int argc, char **argv)
     g_test_add_func("/c2d/handle/filter-chooses", test_filter_chooses);
     g_test_add_func("/c2d/handle/delivery-count-survives-a-crash",
                     test_delivery_count_survives_a_crash);
+    g_test_add_func("/c2d/handle/command-is-run-once-a-delivery",
+                    test_a_command_is_run_once_a_delivery);
     g_test_add_func("/c2d/dead-letter/rejected", test_rejected_becomes_a_dead_letter);
     g_test_add_func("/c2d/dead-letter/handed-out-too-often",
                     test_handed_out_too_often_becomes_a_dead_letter);

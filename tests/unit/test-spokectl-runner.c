@@ -77,6 +77,19 @@ test_start_ends_who_takes_too_long(void)
 }
 
 static void
+test_start_kills_what_ignores_its_end(void)
+{
+    const gint64 start_usec = g_get_monotonic_time();
+
+    int wait_status = run("trap '' TERM; while :; do sleep 0.1; done", &hello, 100);
+
+    gint64 taken_msec = (g_get_monotonic_time() - start_usec) / 1000;
+    g_assert_true(WIFSIGNALED(wait_status));
+    g_assert_cmpint(WTERMSIG(wait_status), ==, SIGKILL);
+    g_assert_cmpint(taken_msec, >=, 100 + SPOKE_RUNNER_GRACE_MSEC);
+}
+
+static void
 test_start_reports_missing_program(void)
 {
     char *command[] = {(char *)"/nonexistent", NULL};
@@ -131,6 +144,8 @@ main(int argc, char **argv)
                     test_start_minds_no_command_that_reads_nothing);
     g_test_add_func("/spokectl/runner/start/ends-who-takes-too-long",
                     test_start_ends_who_takes_too_long);
+    g_test_add_func("/spokectl/runner/start/kills-what-ignores-its-end",
+                    test_start_kills_what_ignores_its_end);
     g_test_add_func("/spokectl/runner/start/reports-missing-program",
                     test_start_reports_missing_program);
     g_test_add_func("/spokectl/runner/environment/has-the-message",
