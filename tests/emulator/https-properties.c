@@ -28,24 +28,24 @@ static const struct {
     {"$.ce", "iothub-contentencoding", "ContentEncoding"},
     {"$.ifid", "iothub-interface-id", NULL},
     {"$.sub", "dt-subject", NULL},
+    /* A header of its own it has not: SDKs send it as an app property. Source: azure-docs,
+     * iot-hub-devguide-messages-construct.md, "iothub-creation-time-utc". */
+    {"$.ctime", APP_PREFIX "iothub-creation-time-utc", NULL},
     {"iothub-ack", "iothub-ack", "iothub-ack"},
 };
 
 void
 emu_https_add_property(GString *bag, const char *name, const char *value)
 {
-    if (g_ascii_strncasecmp(name, APP_PREFIX, strlen(APP_PREFIX)) == 0) {
-        const char *own = name + strlen(APP_PREFIX);
-        if (*own != '\0')
-            emu_bag_append(bag, own, value);
-        return;
-    }
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
         if (g_ascii_strcasecmp(names[i].received, name) == 0) {
             emu_bag_append(bag, names[i].key, value);
             return;
         }
     }
+    if (g_ascii_strncasecmp(name, APP_PREFIX, strlen(APP_PREFIX)) == 0 &&
+        name[strlen(APP_PREFIX)] != '\0')
+        emu_bag_append(bag, name + strlen(APP_PREFIX), value);
 }
 
 /* Returns: (transfer full) (nullable): the header's name. */

@@ -13,10 +13,11 @@ test_add_property_knows_the_headers(void)
     emu_https_add_property(bag, "iothub-contenttype", "text/plain");
     emu_https_add_property(bag, "dt-subject", "part");
     emu_https_add_property(bag, "IOTHUB-APP-Level", "a&b=c%");
+    emu_https_add_property(bag, "iothub-app-iothub-creation-time-utc", "2030-01-01T00:00:00Z");
 
     g_assert_cmpstr(bag->str, ==,
                     "%24.mid=id%201&%24.cid=c%2F2&%24.ct=text%2Fplain&%24.sub=part&"
-                    "Level=a%26b%3Dc%25");
+                    "Level=a%26b%3Dc%25&%24.ctime=2030-01-01T00%3A00%3A00Z");
 }
 
 static void
