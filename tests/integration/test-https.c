@@ -583,8 +583,7 @@ test_cut(Fixture *fixture, gconstpointer unused)
     send_it(fixture, 1);
     wait_until(&fixture->n_closed, 1);
 
-    g_assert_true(fixture->cause == SPOKE_CAUSE_CLOSED_BY_HUB ||
-                  fixture->cause == SPOKE_CAUSE_NETWORK);
+    assert_cause(fixture, SPOKE_CAUSE_CLOSED_BY_HUB);
 }
 
 /* Receiving */

@@ -36,7 +36,10 @@ cause_of_break(const SpokeFailure *failure)
 {
     if (failure->uses_proxy && !failure->is_secured)
         return SPOKE_CAUSE_PROXY;
-    return failure->is_secured ? SPOKE_CAUSE_NETWORK : SPOKE_CAUSE_TLS;
+    if (!failure->is_secured)
+        return SPOKE_CAUSE_TLS;
+    /* Who hangs up and has never answered may be anything that speaks TLS. */
+    return failure->has_answered ? SPOKE_CAUSE_CLOSED_BY_HUB : SPOKE_CAUSE_PROTOCOL;
 }
 
 SpokeCause
@@ -71,8 +74,9 @@ spoke_failure_get_cause(const SpokeFailure *failure)
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
     case CURLE_PARTIAL_FILE:
-    case CURLE_INTERFACE_FAILED:
         return cause_of_break(failure);
+    case CURLE_INTERFACE_FAILED:
+        return SPOKE_CAUSE_NETWORK;
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_BAD_CONTENT_ENCODING:

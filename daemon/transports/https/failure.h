@@ -17,7 +17,8 @@ typedef struct {
     /* How far it came. */
     gboolean is_resolved;
     gboolean is_connected;
-    gboolean is_secured; /* the TLS handshake is over */
+    gboolean is_secured;   /* the TLS handshake is over */
+    gboolean has_answered; /* the hub has, this request or one before it */
 } SpokeFailure;
 
 SpokeCause spoke_failure_get_cause(const SpokeFailure *failure);

@@ -29,8 +29,9 @@ struct SpokePool {
     GArray *sockets; /* owned; of PoolSocket */
     GQueue running;
     GQueue waiting;
-    GPtrArray *spares; /* owned; easy handles for the next requests */
-    guint64 sent;      /* bytes of bodies, of requests that have ended */
+    GPtrArray *spares;     /* owned; easy handles for the next requests */
+    gboolean has_answered; /* the hub has, a request of ours */
+    guint64 sent;          /* bytes of bodies, of requests that have ended */
     void (*drained)(gpointer user_data);
     gpointer user_data;
 

@@ -214,6 +214,7 @@ report_ended(SpokePool *pool)
         request->code = message->data.result;
         if (retry_if_stale(pool, request))
             continue;
+        pool->has_answered |= request->code == CURLE_OK;
         pool->sent += get_sent(request);
         curl_multi_remove_handle(pool->multi, request->easy); /* @message is gone */
         g_queue_unlink(&pool->running, &request->link);

@@ -190,7 +190,7 @@ is_key_pair_bad(const SpokePool *pool)
 
 /* (transfer full): curl's text; it does not say which file it is that it can't use */
 static char *
-describe_failure(const SpokeRequest *request, CURLcode code, SpokeCause cause)
+describe_failure(const SpokeRequest *request, CURLcode code, int os_error, SpokeCause cause)
 {
     const SpokePool *pool = request->pool;
     const char *text = request->error[0] != '\0' ? request->error : curl_easy_strerror(code);
@@ -207,6 +207,12 @@ describe_failure(const SpokeRequest *request, CURLcode code, SpokeCause cause)
     case CURLE_SSL_CERTPROBLEM:
         return g_strdup_printf("certificate %s with key %s: %s", pool->certificate_file,
                                pool->key_file, text);
+    case CURLE_COULDNT_CONNECT:
+        /* Where curl has tried again by itself, its text is that of the first failure. */
+        return os_error != 0 ? g_strdup_printf("no connection to %s: %s",
+                                               pool->proxy[0] != '\0' ? pool->proxy : pool->base,
+                                               g_strerror(os_error))
+                             : g_strdup(text);
     case CURLE_OPERATION_TIMEDOUT:
         return g_strdup_printf("%s%s", cause == SPOKE_CAUSE_TLS ? "in the TLS handshake: " : "",
                                text);
@@ -221,6 +227,7 @@ spoke_request_get_failure(SpokeRequest *request, const char **ret_detail)
     SpokeFailure failure = {
         .code = request->code,
         .uses_proxy = request->pool->proxy[0] != '\0',
+        .has_answered = request->pool->has_answered || request->code == CURLE_PARTIAL_FILE,
     };
     long number = 0;
 
@@ -242,7 +249,7 @@ spoke_request_get_failure(SpokeRequest *request, const char **ret_detail)
     SpokeCause cause = spoke_failure_get_cause(&failure);
 
     g_free(request->detail);
-    request->detail = describe_failure(request, failure.code, cause);
+    request->detail = describe_failure(request, failure.code, failure.os_error, cause);
     *ret_detail = request->detail;
     return cause;
 }
