@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <glib.h>
+#include <string.h>
 
 /* From an error to what the person at the terminal does next. */
 
@@ -47,9 +48,30 @@ spoke_advice_get_exit(int error)
     return SPOKE_EXIT_FAILURE;
 }
 
-const char *
-spoke_advice_get_text(int error)
+/* Of a private bus systemctl and journalctl know nothing. */
+static const struct {
+    int error;
+    const char *text;
+} elsewhere[] = {
+    {-EHOSTUNREACH, "DBUS_SYSTEM_BUS_ADDRESS leads to a bus that is not the system's: start spoked "
+                    "there, with the same address, or unset the variable"},
+    {-ENOTCONN, "DBUS_SYSTEM_BUS_ADDRESS leads to a bus that is not the system's: try again once "
+                "it is there, or unset the variable"},
+};
+
+static gboolean
+is_elsewhere(const char *bus_address)
 {
+    return bus_address != NULL && bus_address[0] != '\0' &&
+           strstr(bus_address, "/run/dbus/system_bus_socket") == NULL;
+}
+
+const char *
+spoke_advice_get_text(int error, const char *bus_address)
+{
+    for (gsize i = 0; is_elsewhere(bus_address) && i < G_N_ELEMENTS(elsewhere); i++)
+        if (elsewhere[i].error == error)
+            return elsewhere[i].text;
     for (gsize i = 0; i < G_N_ELEMENTS(advice); i++)
         if (advice[i].error == error)
             return advice[i].text;

@@ -18,5 +18,6 @@ typedef enum {
 /* @error: a negative errno of libspoke's */
 SpokeExit spoke_advice_get_exit(int error);
 SpokeExit spoke_advice_get_outcome_exit(SpokeOutcome outcome);
-/* What to do about it, one sentence; NULL where the error's own text says all. (transfer none) */
-const char *spoke_advice_get_text(int error);
+/* What to do about it, one sentence; NULL where the error's own text says all. @bus_address: of the
+ * environment, nullable. (transfer none) */
+const char *spoke_advice_get_text(int error, const char *bus_address);

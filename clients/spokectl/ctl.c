@@ -3,6 +3,7 @@
 
 #include "clients/spokectl/client-source.h"
 #include "clients/spokectl/duration.h"
+#include "clients/spokectl/flags.h"
 #include "clients/spokectl/json.h"
 #include "clients/spokectl/terminal.h"
 
@@ -11,14 +12,8 @@
 #include <string.h>
 
 static GOptionContext *
-new_context(SpokeCtl *ctl, const GOptionEntry *entries, char **device)
+new_context(SpokeCtl *ctl, const GOptionEntry *entries, const GOptionEntry *common)
 {
-    const GOptionEntry common[] = {
-        {"device", 'd', 0, G_OPTION_ARG_FILENAME, device,
-         "Identity to act for (default: self, the machine's own)", "NAME"},
-        {"json", 0, 0, G_OPTION_ARG_NONE, &ctl->json, "Print JSON, one object a line", NULL},
-        {NULL},
-    };
     GOptionContext *context = g_option_context_new(ctl->verb->arguments);
 
     g_option_context_set_summary(context, ctl->verb->summary);
@@ -33,9 +28,19 @@ SpokeExit
 spoke_ctl_usage(SpokeCtl *ctl, GError *error)
 {
     g_autoptr(GError) owned = error;
+    const char *verb = ctl->verb != NULL ? ctl->verb->name : "";
+    const char *space = ctl->verb != NULL ? " " : "";
+    g_autofree char *help =
+        g_strdup_printf("'spokectl%s%s --help' lists what is right", space, verb);
 
-    g_printerr("spokectl %s: %s\n", ctl->verb->name, owned->message);
-    g_printerr("'spokectl %s --help' lists the options\n", ctl->verb->name);
+    if (ctl->json) {
+        const SpokeFailure failure = {
+            .error = -EINVAL, .name = "org.spoked1.Error.InvalidArgument", .text = owned->message};
+        g_autofree char *line = spoke_json_failure(&failure, help);
+        g_printerr("%s\n", line);
+    } else {
+        g_printerr("spokectl%s%s: %s\n%s\n", space, verb, owned->message, help);
+    }
     return SPOKE_EXIT_USAGE;
 }
 
@@ -44,10 +49,18 @@ spoke_ctl_parse(SpokeCtl *ctl, const GOptionEntry *entries, int arguments_max, i
                 char ***argv)
 {
     g_autofree char *device = NULL;
-    g_autoptr(GOptionContext) context = new_context(ctl, entries, &device);
+    const GOptionEntry common[] = {
+        {"device", 'd', 0, G_OPTION_ARG_FILENAME, &device,
+         "Identity to act for (default: self, the machine's own)", "NAME"},
+        {"json", 0, 0, G_OPTION_ARG_NONE, &ctl->json, "Print JSON, one object a line", NULL},
+        {NULL},
+    };
+    g_autoptr(GOptionContext) context = new_context(ctl, entries, common);
     g_autoptr(GError) error = NULL;
 
-    if (g_option_context_parse(context, argc, argv, &error)) {
+    if (spoke_flags_check(entries, *argc, *argv, &error) &&
+        spoke_flags_check(common, *argc, *argv, &error) &&
+        g_option_context_parse(context, argc, argv, &error)) {
         if (device != NULL) {
             g_free(ctl->device);
             ctl->device = g_steal_pointer(&device);
@@ -58,6 +71,7 @@ spoke_ctl_parse(SpokeCtl *ctl, const GOptionEntry *entries, int arguments_max, i
                     "'%s' is one argument too many%s", (*argv)[arguments_max + 1],
                     arguments_max > 0 ? "; quote what belongs together" : "");
     }
+    ctl->json = ctl->json || spoke_flags_has("--json", *argc, *argv);
     (void)spoke_ctl_usage(ctl, g_steal_pointer(&error));
     return FALSE;
 }
@@ -73,9 +87,9 @@ spoke_ctl_parse_duration(SpokeCtl *ctl, const char *option, const char *text, gu
     if (spoke_duration_parse(text, ret_msec, &error)) {
         if (*ret_msec >= min_msec)
             return TRUE;
+        g_autofree char *least = spoke_duration_format(min_msec * 1000);
         g_set_error(&error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                    "%s is too short; it has to be %" G_GUINT64_FORMAT "ms at least", text,
-                    min_msec);
+                    "%s is too short; it has to be %s at least", text, least);
     }
     g_prefix_error(&error, "%s: ", option);
     (void)spoke_ctl_usage(ctl, g_steal_pointer(&error));
@@ -102,8 +116,9 @@ spoke_ctl_open(SpokeCtl *ctl)
 {
     int r = spoke_client_open(ctl->device, &ctl->client);
     if (r == -EINVAL) {
-        g_printerr("spokectl: '%s' can't be the name of a device\n", ctl->device);
-        ctl->exit_code = SPOKE_EXIT_USAGE;
+        ctl->exit_code =
+            spoke_ctl_usage(ctl, g_error_new(G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                                             "'%s' can't be the name of a device", ctl->device));
         return FALSE;
     }
     if (r < 0) {
@@ -151,7 +166,7 @@ describe_absent_device(SpokeCtl *ctl, int error)
 void
 spoke_ctl_report(SpokeCtl *ctl, const SpokeFailure *failure)
 {
-    const char *advice = spoke_advice_get_text(failure->error);
+    const char *advice = spoke_advice_get_text(failure->error, g_getenv("DBUS_SYSTEM_BUS_ADDRESS"));
 
     if (ctl->json) {
         g_autofree char *line = spoke_json_failure(failure, advice);

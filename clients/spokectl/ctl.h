@@ -45,7 +45,7 @@ struct SpokeVerb {
  */
 gboolean spoke_ctl_parse(SpokeCtl *ctl, const GOptionEntry *entries, int arguments_max, int *argc,
                          char ***argv);
-/* Reports a wrong argument; frees @error. Returns: SPOKE_EXIT_USAGE */
+/* Reports a wrong argument, also before there is a verb; frees @error. Returns: SPOKE_EXIT_USAGE */
 SpokeExit spoke_ctl_usage(SpokeCtl *ctl, GError *error);
 /* As spoke_duration_parse(), of at least @min_msec, with a message on stderr. Leaves @ret_msec
  * alone when @text is NULL. */

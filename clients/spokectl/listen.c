@@ -49,6 +49,8 @@ typedef struct {
 /* What is left for a verdict to reach a busy daemon. */
 #define VERDICT_MSEC 5000
 
+#define COUNT_ENDLESS G_MAXINT64 /* no --count */
+
 #define LIMIT_MSEC_DEFAULT 60000
 #define LOCK_MSEC_MAX      3600000 /* of Subscribe */
 
@@ -353,7 +355,7 @@ check_numbers(Listen *listen, gint64 count, int jobs, gboolean lock)
 {
     SpokeCtl *ctl = listen->ctl;
 
-    if (count < 0)
+    if (count < 1)
         return spoke_ctl_usage(ctl, g_error_new(G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
                                                 "--count has to be 1 at least"));
     if (jobs < 1 || jobs > 256)
@@ -362,7 +364,7 @@ check_numbers(Listen *listen, gint64 count, int jobs, gboolean lock)
     if (listen->options.mode != SPOKE_MODE_HANDLE && (jobs > 1 || lock))
         return spoke_ctl_usage(ctl, g_error_new(G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
                                                 "--jobs and --lock are for --exec and --handle"));
-    listen->count = (guint64)count;
+    listen->count = count == COUNT_ENDLESS ? 0 : (guint64)count;
     if (listen->options.mode == SPOKE_MODE_HANDLE)
         listen->options.credit = (guint32)jobs;
     return check_lock(listen);
@@ -378,7 +380,7 @@ run_listen(SpokeCtl *ctl, int argc, char **argv)
     g_autofree char *output = NULL;
     g_auto(GStrv) filter = NULL;
     gboolean handle = FALSE;
-    gint64 count = 0;
+    gint64 count = COUNT_ENDLESS;
     int jobs = 1;
     const GOptionEntry entries[] = {
         {"exec", 'x', 0, G_OPTION_ARG_FILENAME, &exec, "Run this shell command for each message",

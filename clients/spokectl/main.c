@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "clients/spokectl/flags.h"
 #include "clients/spokectl/verbs.h"
 
 #include <locale.h>
@@ -39,15 +40,8 @@ describe_verbs(void)
 }
 
 static GOptionContext *
-new_context(SpokeCtl *ctl, gboolean *version)
+new_context(const GOptionEntry *entries)
 {
-    const GOptionEntry entries[] = {
-        {"device", 'd', 0, G_OPTION_ARG_FILENAME, &ctl->device,
-         "Identity to act for (default: self, the machine's own)", "NAME"},
-        {"json", 0, 0, G_OPTION_ARG_NONE, &ctl->json, "Print JSON, one object a line", NULL},
-        {"version", 0, 0, G_OPTION_ARG_NONE, version, "Print the version", NULL},
-        {NULL},
-    };
     g_autofree char *description = describe_verbs();
     GOptionContext *context = g_option_context_new("VERB ...");
 
@@ -77,9 +71,9 @@ run_verb(SpokeCtl *ctl, int argc, char **argv)
 {
     ctl->verb = find_verb(argv[1]);
     if (ctl->verb == NULL) {
-        g_printerr("spokectl: There is no verb '%s'; 'spokectl --help' lists those there are\n",
-                   argv[1]);
-        return SPOKE_EXIT_USAGE;
+        ctl->json = ctl->json || spoke_flags_has("--json", argc, argv);
+        return spoke_ctl_usage(ctl, g_error_new(G_OPTION_ERROR, G_OPTION_ERROR_UNKNOWN_OPTION,
+                                                "There is no verb '%s'", argv[1]));
     }
 
     g_autofree char *name = g_strconcat("spokectl ", ctl->verb->name, NULL);
@@ -93,16 +87,24 @@ main(int argc, char **argv)
     g_auto(SpokeCtl) ctl = {0};
     g_autoptr(GError) error = NULL;
     gboolean version = FALSE;
+    const GOptionEntry entries[] = {
+        {"device", 'd', 0, G_OPTION_ARG_FILENAME, &ctl.device,
+         "Identity to act for (default: self, the machine's own)", "NAME"},
+        {"json", 0, 0, G_OPTION_ARG_NONE, &ctl.json, "Print JSON, one object a line", NULL},
+        {"version", 0, 0, G_OPTION_ARG_NONE, &version, "Print the version", NULL},
+        {NULL},
+    };
 
     setlocale(LC_ALL, "");
     g_set_prgname("spokectl");
     spoke_ctl_init(&ctl);
-    g_autoptr(GOptionContext) context = new_context(&ctl, &version);
+    g_autoptr(GOptionContext) context = new_context(entries);
 
     ctl.rest = cut_rest(argv, &argc);
-    if (!g_option_context_parse(context, &argc, &argv, &error)) {
-        g_printerr("spokectl: %s\n'spokectl --help' lists the options\n", error->message);
-        return SPOKE_EXIT_USAGE;
+    if (!spoke_flags_check(entries, argc, argv, &error) ||
+        !g_option_context_parse(context, &argc, &argv, &error)) {
+        ctl.json = spoke_flags_has("--json", argc, argv);
+        return spoke_ctl_usage(&ctl, g_steal_pointer(&error));
     }
     if (version) {
         g_print("spokectl %s\n", SPOKE_VERSION);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "clients/spokectl/advice.h"
 #include "clients/spokectl/duration.h"
+#include "clients/spokectl/flags.h"
 #include "clients/spokectl/message-text.h"
 #include "clients/spokectl/pairs.h"
 
 #include <errno.h>
+#include <string.h>
 
 static void
 test_duration_parse_takes_units(void)
@@ -142,6 +144,57 @@ test_exit_tells_kinds_apart(void)
     g_assert_cmpint(spoke_advice_get_outcome_exit(SPOKE_OUTCOME_UNKNOWN), ==, SPOKE_EXIT_FAILURE);
 }
 
+static void
+test_flags_check_refuses_a_value(void)
+{
+    static const struct {
+        const char *argument;
+        gboolean is_right;
+    } cases[] = {
+        {"--wait", TRUE},      {"--wait=5", FALSE},   {"--wait=", FALSE},
+        {"--waiting=5", TRUE}, {"--timeout=5", TRUE}, {"wait=5", TRUE},
+    };
+    gboolean wait = FALSE;
+    char *timeout = NULL;
+    const GOptionEntry entries[] = {
+        {"wait", 'w', 0, G_OPTION_ARG_NONE, &wait, "", NULL},
+        {"timeout", 't', 0, G_OPTION_ARG_FILENAME, &timeout, "", "TIME"},
+        {NULL},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        char *argv[] = {(char *)"send", (char *)cases[i].argument, NULL};
+        g_autoptr(GError) error = NULL;
+
+        gboolean is_right = spoke_flags_check(entries, 2, argv, &error);
+
+        g_assert_cmpint(is_right, ==, cases[i].is_right);
+        if (!is_right)
+            g_assert_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE);
+    }
+}
+
+static void
+test_advice_knows_a_private_bus(void)
+{
+    static const struct {
+        const char *address;
+        gboolean is_system;
+    } cases[] = {
+        {NULL, TRUE},
+        {"", TRUE},
+        {"unix:path=/run/dbus/system_bus_socket", TRUE},
+        {"unix:path=/var/run/dbus/system_bus_socket", TRUE},
+        {"unix:path=/tmp/bus", FALSE},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        const char *text = spoke_advice_get_text(-EHOSTUNREACH, cases[i].address);
+
+        g_assert_cmpint(strstr(text, "systemctl") != NULL, ==, cases[i].is_system);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -157,5 +210,7 @@ main(int argc, char **argv)
     g_test_add_func("/spokectl/pairs/parse/takes-none", test_pairs_parse_takes_none);
     g_test_add_func("/spokectl/output/parse/follows-json", test_output_parse_follows_json);
     g_test_add_func("/spokectl/exit/tells-kinds-apart", test_exit_tells_kinds_apart);
+    g_test_add_func("/spokectl/flags/check/refuses-a-value", test_flags_check_refuses_a_value);
+    g_test_add_func("/spokectl/advice/knows-a-private-bus", test_advice_knows_a_private_bus);
     return g_test_run();
 }
