@@ -16,6 +16,7 @@
  * with a loop of its own around poll(). A restart of the daemon needs no code here: the next
  * reading reaches the new one. Only when the bus itself is gone is a new client opened.
  */
+#define COUNT_ENDLESS    G_MAXINT /* no --count */
 #define LAST_ANSWER_USEC (30 * G_USEC_PER_SEC)
 
 typedef struct {
@@ -239,10 +240,12 @@ parse_options(int argc, char **argv, Options *options)
 {
     g_autofree char *interval = NULL;
     gboolean version = FALSE;
+    gboolean right = FALSE;
+    int count = COUNT_ENDLESS;
     const GOptionEntry entries[] = {
         {"interval", 'i', 0, G_OPTION_ARG_FILENAME, &interval,
          "Time between readings: 5, 500ms, 1min (default: 5 seconds)", "TIME"},
-        {"count", 'n', 0, G_OPTION_ARG_INT, &options->count, "End after so many readings", "N"},
+        {"count", 'n', 0, G_OPTION_ARG_INT, &count, "End after so many readings", "N"},
         {"device", 'd', 0, G_OPTION_ARG_FILENAME, &options->device,
          "Identity to send for (default: self, the machine's own)", "NAME"},
         {"print", 'p', 0, G_OPTION_ARG_NONE, &options->print,
@@ -265,15 +268,19 @@ parse_options(int argc, char **argv, Options *options)
         g_print("spoke-machine %s\n", SPOKE_VERSION);
         return 0;
     }
-    if (argc > 1 || options->count < 0 ||
-        (interval != NULL && !parse_interval(interval, &options->interval_sec))) {
-        g_printerr("spoke-machine: '%s' is not right; --help lists the options\n",
-                   argc > 1             ? argv[1]
-                   : options->count < 0 ? "--count"
-                                        : interval);
-        return 2;
-    }
-    return -1;
+    if (argc > 1)
+        g_printerr("spoke-machine: '%s' is one argument too many; --help lists the options\n",
+                   argv[1]);
+    else if (count < 1)
+        g_printerr("spoke-machine: --count has to be 1 at least\n");
+    else if (interval != NULL && !parse_interval(interval, &options->interval_sec))
+        g_printerr("spoke-machine: --interval can't be '%s'; right are 5, 1.5s, 500ms, 1min, 1h: "
+                   "from 100ms to 8760h\n",
+                   interval);
+    else
+        right = TRUE;
+    options->count = count == COUNT_ENDLESS ? 0 : count;
+    return right ? -1 : 2;
 }
 
 int
