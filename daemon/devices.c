@@ -359,6 +359,11 @@ spoke_devices_remove(SpokeDevices *self, const char *name, GError **error)
         g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_NO_SUCH_DEVICE, "There is no device %s", name);
         return FALSE;
     }
+    if (g_str_equal(name, SPOKE_DEVICE_SELF)) {
+        g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_NOT_PERMITTED,
+                    "The device %s is the machine's own, and stays as long as spoked runs", name);
+        return FALSE;
+    }
     if (entry->own == NULL) {
         g_set_error(error, SPOKE_ERROR, SPOKE_ERROR_NOT_PERMITTED,
                     "The device %s stands in the configuration: take it out there and reload",

@@ -256,6 +256,8 @@ test_remove_refuses_the_configurations(Fixture *fixture, gconstpointer unused)
 
         g_assert_false(spoke_devices_remove(fixture->devices, names[i], &error));
         g_assert_error(error, SPOKE_ERROR, SPOKE_ERROR_NOT_PERMITTED);
+        /* The machine's own can't be taken out of a configuration. */
+        g_assert_cmpint(strstr(error->message, "take it out") != NULL, ==, i > 0);
     }
     g_assert_cmpuint(spoke_devices_get_n(fixture->devices), ==, 2);
 }
