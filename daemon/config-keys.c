@@ -133,7 +133,7 @@ read_bytes(const SpokeConfigKey *key, const char *value, gpointer member, GError
         parse_whole(key->min, suffixes, &min) && parse_whole(key->max, suffixes, &max), FALSE);
 
     if (!parse_whole(value, suffixes, &bytes) || bytes < min || bytes > max)
-        return fail_range(key, value, "a size (a whole number, with K, M or G)", error);
+        return fail_range(key, value, "a size (a whole number, or with K, M, G or T)", error);
 
     *(guint64 *)member = bytes;
     return TRUE;

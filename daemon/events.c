@@ -70,8 +70,8 @@ spoke_event_stopped(guint64 queued_messages)
     g_autofree char *text =
         queued_messages == 0
             ? g_strdup("spoked stopped; nothing is left to send")
-            : g_strdup_printf("spoked stopped; %s messages wait on disk for the next start",
-                              queued);
+            : g_strdup_printf("spoked stopped; %s %s on disk for the next start", queued,
+                              queued_messages == 1 ? "message waits" : "messages wait");
 
     spoke_log_entry(LOG_INFO, EVENT_STOPPED, text, "SPOKE_QUEUED_MESSAGES", queued, NULL);
 }

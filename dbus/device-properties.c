@@ -101,10 +101,10 @@ write_last_error(SpokeDevice *device, sd_bus_message *reply)
         spoke_attachment_get_last_error(spoke_device_get_attachment(device), &detail);
     const char *remedy = spoke_cause_get_remedy(cause);
     gboolean has_detail = detail != NULL && *detail != '\0';
-    g_autofree char *sentence =
-        cause == SPOKE_CAUSE_NONE
-            ? g_strdup("")
-            : g_strconcat(has_detail ? detail : "", has_detail ? ". " : "", remedy, NULL);
+    const char *stop = !has_detail ? "" : g_str_has_suffix(detail, ".") ? " " : ". ";
+    g_autofree char *sentence = cause == SPOKE_CAUSE_NONE
+                                    ? g_strdup("")
+                                    : g_strconcat(has_detail ? detail : "", stop, remedy, NULL);
     g_autofree char *text = spoke_text_make_sendable(sentence); /* a peer may have a part in it */
 
     return sd_bus_message_append(reply, "(ss)", spoke_cause_to_string(cause), text);

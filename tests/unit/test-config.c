@@ -126,16 +126,16 @@ test_load_refuses_bad_values(Fixture *fixture, gconstpointer data)
         {"[Hub]\nCAFile=ca.pem",
          "[Hub] CAFile: must be a path from the root, as /etc/spoked/ca.pem"},
         {"[Spool]\nBytesMax=256MB", "[Spool] BytesMax: \"256MB\" is not a size (a whole number, "
-                                    "with K, M or G) from 64K to 1T"},
+                                    "or with K, M, G or T) from 64K to 1T"},
         {"[Spool]\nBytesMax=256m", "[Spool] BytesMax: \"256m\" is not a size (a whole number, "
-                                   "with K, M or G) from 64K to 1T"},
+                                   "or with K, M, G or T) from 64K to 1T"},
         {"[Spool]\nBytesMax=1.5G", "[Spool] BytesMax: \"1.5G\" is not a size (a whole number, "
-                                   "with K, M or G) from 64K to 1T"},
-        {"[Spool]\nBytesMax=M", "[Spool] BytesMax: \"M\" is not a size (a whole number, with K, "
-                                "M or G) from 64K to 1T"},
-        {"[Spool]\nBytesMax=99999999999999T",
-         "[Spool] BytesMax: \"99999999999999T\" is not a size (a whole number, with K, M or G) "
-         "from 64K to 1T"},
+                                   "or with K, M, G or T) from 64K to 1T"},
+        {"[Spool]\nBytesMax=M", "[Spool] BytesMax: \"M\" is not a size (a whole number, or with K, "
+                                "M, G or T) from 64K to 1T"},
+        {"[Spool]\nBytesMax=99999999999999T", "[Spool] BytesMax: \"99999999999999T\" is not a size "
+                                              "(a whole number, or with K, M, G or T) "
+                                              "from 64K to 1T"},
         {"[Spool]\nWhenFull=drop", "[Spool] WhenFull: must be reject or drop-oldest"},
         {"[Spool]\nFlushWindowSec=0",
          "[Spool] FlushWindowSec: \"0\" is not a number of seconds from 0.01 to 60"},
@@ -155,8 +155,9 @@ test_load_refuses_bad_values(Fixture *fixture, gconstpointer data)
          "[Spool] DefaultTtlSec: \"-1\" is not a number of seconds from 0 to 315360000"},
         {"[Inbox]\nMessagesMax=0",
          "[Inbox] MessagesMax: \"0\" is not a whole number from 1 to 10000"},
-        {"[Inbox]\nBytesMax=1K", "[Inbox] BytesMax: \"1K\" is not a size (a whole number, with K, "
-                                 "M or G) from 128K to 1G"},
+        {"[Inbox]\nBytesMax=1K",
+         "[Inbox] BytesMax: \"1K\" is not a size (a whole number, or with K, "
+         "M, G or T) from 128K to 1G"},
         {"[Inbox]\nMaxDeliveryCount=101",
          "[Inbox] MaxDeliveryCount: \"101\" is not a whole number from 1 to 100"},
         {"[Inbox]\nDeadLettersMax=all",
