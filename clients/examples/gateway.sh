@@ -7,6 +7,10 @@
 #     read-the-field-bus | gateway.sh /etc/gateway/keys
 #
 # A line of standard input is a device's name and its reading: boiler {"celsius":71.5}. For root.
+# Exit status 1 if any reading was not taken.
+#
+# What the cloud has for a device, 'spokectl listen --device boiler' gets; with the emulator, it is
+#     iothub-emulator ctl send boiler "close the valve"
 set -eu
 
 keys=${1:?Where are the connection strings?}
@@ -25,15 +29,24 @@ send() {
 }
 
 declare -A known=()
+lost=0
 while read -r name body; do
     if [[ -z ${known[$name]-} ]]; then
-        add "$name" || { echo "Nothing is sent for '$name'" >&2 && continue; }
+        if ! add "$name"; then
+            echo "Nothing is sent for '$name'" >&2
+            lost=1
+            continue
+        fi
         known[$name]=yes
     fi
-    send "$name" "$body" || echo "A reading of $name is lost" >&2
+    if ! send "$name" "$body"; then
+        echo "A reading of $name is lost" >&2
+        lost=1
+    fi
 done
 
 for name in "${!known[@]}"; do
     spokectl flush --device "$name" --timeout 10 || true # the rest goes out later
 done
 spokectl devices
+exit $lost

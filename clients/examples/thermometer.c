@@ -7,9 +7,11 @@
 
 /*
  * The smallest useful device on libspoke: it sends a temperature, waits until the hub has it, and
- * then obeys messages from the cloud until one has the app property stop=yes.
+ * then prints messages from the cloud until it is interrupted.
  *
  *     cc thermometer.c $(pkg-config --cflags --libs libspoke) -o thermometer
+ *
+ * The emulator sends one so: iothub-emulator ctl send DEVICE "open the window"
  */
 
 static void
@@ -41,15 +43,6 @@ send_temperature(SpokeClient *client, const char *celsius)
     return spoke_client_send(client, &message, on_sent, on_settled, NULL);
 }
 
-static const char *
-find_property(const SpokeIncoming *message, const char *name)
-{
-    for (size_t i = 0; i < message->n_properties; i++)
-        if (strcmp(message->properties[i].name, name) == 0)
-            return message->properties[i].value;
-    return "";
-}
-
 static void
 on_completed(SpokeClient *client, const SpokeFailure *failure, void *user_data)
 {
@@ -58,20 +51,10 @@ on_completed(SpokeClient *client, const SpokeFailure *failure, void *user_data)
 }
 
 static void
-on_last_completed(SpokeClient *client, const SpokeFailure *failure, void *user_data)
-{
-    on_completed(client, failure, user_data);
-    spoke_client_stop(client);
-}
-
-static void
 on_message(SpokeClient *client, const SpokeIncoming *message, void *user_data)
 {
-    bool last = strcmp(find_property(message, "stop"), "yes") == 0;
-
     printf("The cloud says: %s\n", (const char *)message->body);
-    (void)spoke_client_settle(client, message->id, SPOKE_VERDICT_COMPLETE,
-                              last ? on_last_completed : on_completed, NULL);
+    (void)spoke_client_settle(client, message->id, SPOKE_VERDICT_COMPLETE, on_completed, NULL);
 }
 
 static void

@@ -3,7 +3,9 @@
 """Telemetry and cloud-to-device messages with GLib's D-Bus alone (Debian: python3-gi).
 
 Sends a temperature every few seconds. Messages from the cloud with the app property
-command=interval set how many; all others are rejected.
+command=interval set how many; all others are rejected. The emulator sends one so:
+
+    iothub-emulator ctl send DEVICE 2 --property command=interval
 """
 
 import json
@@ -11,7 +13,10 @@ import os
 import sys
 import time
 
-from gi.repository import Gio, GLib
+try:
+    from gi.repository import Gio, GLib
+except ImportError as error:
+    sys.exit(f"{error}: Debian's package python3-gi brings it, for /usr/bin/python3 alone")
 
 NAME = "org.spoked1"
 PATH = "/org/spoked1/device/self"
@@ -80,11 +85,11 @@ class Thermometer:
         message, body, properties, system = parameters.unpack()
         print(f"cloud: {bytes(body)!r} {properties} {system.get('message-id')}")
         try:
-            if properties["command"] != "interval":
-                raise ValueError(properties["command"])
+            if properties.get("command") != "interval":
+                raise ValueError("the app property command=interval is expected")
             seconds = min(max(int(bytes(body)), 1), 3600)
-        except (KeyError, ValueError) as error:
-            print(f"cloud: not understood: {error!r}")
+        except ValueError as error:
+            print(f"cloud: not understood, and rejected: {error}")
             self.call("Reject", GLib.Variant("(s)", (message,)))
             return
         self.set_interval(seconds)

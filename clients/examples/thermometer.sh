@@ -3,6 +3,7 @@
 #
 # Telemetry and cloud-to-device messages with systemd's busctl alone. Sends a temperature, then
 # takes messages from the cloud until none came for a while. (spokectl does all this with less.)
+# The emulator sends one so: iothub-emulator ctl send DEVICE "open the window"
 set -eu
 
 device=(org.spoked1 /org/spoked1/device/self org.spoked1.Device)
