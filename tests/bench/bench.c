@@ -287,14 +287,9 @@ static const struct {
     const char *name;
     void (*measure)(void);
 } sections[] = {
-    {"throughput", section_throughput},
-    {"latency", section_latency},
-    {"c2d", section_c2d},
-    {"offline", section_offline},
-    {"million", section_million},
-    {"idle", section_idle},
-    {"transports", section_transports},
-    {"devices", section_devices},
+    {"throughput", section_throughput}, {"latency", section_latency}, {"c2d", section_c2d},
+    {"offline", section_offline},       {"million", section_million}, {"idle", section_idle},
+    {"transports", section_transports}, {"devices", section_devices}, {"bytes", section_bytes},
     {"held-back", section_held_back},
 };
 

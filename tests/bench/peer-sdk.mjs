@@ -47,8 +47,12 @@ function monotonicUsec() {
     return Number(process.hrtime.bigint() / 1000n);
 }
 
+// With an id, as spoke gives each message one.
+let lastId = 0;
+
 function newMessage(size) {
     const message = new Message('x'.repeat(size));
+    message.messageId = `0123456789abcdef-${++lastId}`;
     message.contentType = 'application/json';
     message.properties.add('room', 'kitchen');
     return message;
