@@ -297,8 +297,10 @@ spoke_attachment_ask(SpokeAttachment *self)
                            choose_delay(self, SPOKE_CAUSE_CREDENTIALS));
         return;
     }
-    if (self->place == SPOKE_PLACE_OUT)
+    if (self->place == SPOKE_PLACE_OUT) {
         self->place = SPOKE_PLACE_ASKED;
+        connection->module->receive(connection->transport, self->identity, self->is_receiving);
+    }
     connection->module->attach(connection->transport, self->identity, token);
 }
 

@@ -134,7 +134,8 @@ typedef struct {
      * a request, gather them until the main loop comes round. */
     void (*send)(SpokeTransport *self, SpokeIdentity *identity, const SpokeOutgoing *messages,
                  guint n);
-    /* C2D on or off for @identity; off leaves messages at the hub. */
+    /* C2D on or off for @identity; off leaves messages at the hub. Said before attach(), too, for
+     * hubs that send what there is as soon as one has logged in. */
     void (*receive)(SpokeTransport *self, SpokeIdentity *identity, gboolean on);
     /* Without PUSH: asks the hub for C2D now, until it has none or receive() is off; when to is the
      * connection's business. With PUSH: nothing. */

@@ -30,6 +30,7 @@ struct SpokeTransport {
     SpokeIdentity *identity; /* owned; NULL before attach() */
     char *devicebound;       /* owned; NULL for a module */
     SpokePahoClient *client; /* owned; NULL before attach() and after the end */
+    gboolean is_off;         /* C2D is not wanted */
     gsize n_arrivals;        /* names the one that is not settled */
     guint opened_id;         /* sources */
     guint closed_id;
@@ -214,6 +215,7 @@ mqtt_attach(SpokeTransport *self, SpokeIdentity *identity, SpokeSecret *token)
         .key_file = self->key_file,
         .proxy = self->proxy.host != NULL ? &self->proxy : NULL,
         .keepalive_sec = self->keepalive_sec,
+        .is_clean = self->is_off,
         .client_id = client_id,
         .user_name = user_name,
         .password = token,
@@ -254,6 +256,7 @@ mqtt_send(SpokeTransport *self, SpokeIdentity *identity, const SpokeOutgoing *me
 static void
 mqtt_receive(SpokeTransport *self, SpokeIdentity *identity, gboolean on)
 {
+    self->is_off = !on;
     if (self->client == NULL || self->devicebound == NULL)
         return;
 

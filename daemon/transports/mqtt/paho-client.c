@@ -243,6 +243,7 @@ spoke_paho_client_new(const SpokePahoOptions *options, const SpokePahoEvents *ev
     client->key_file = g_strdup(options->key_file);
     take_proxy(client, options->proxy);
     client->keepalive_sec = options->keepalive_sec;
+    client->is_clean = options->is_clean;
     client->client_id = g_strdup(options->client_id);
     client->user_name = g_strdup(options->user_name);
     client->password = options->password != NULL ? spoke_secret_ref(options->password) : NULL;

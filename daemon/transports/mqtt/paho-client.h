@@ -26,6 +26,9 @@ typedef struct {
     const char *key_file;
     const SpokeProxy *proxy; /* NULL: none */
     guint keepalive_sec;
+    /* Without the session of before: else the hub sends C2D before it can be told not to. Source:
+     * iot-hub-protocol.md, 2.3. */
+    gboolean is_clean;
     const char *client_id;
     const char *user_name;
     SpokeSecret *password;    /* NULL for none */

@@ -76,6 +76,7 @@ struct SpokePahoClient {
     char *proxy_user;
     SpokeSecret *proxy_password;
     guint keepalive_sec;
+    gboolean is_clean;
     char *client_id;
     char *user_name;
     SpokeSecret *password;

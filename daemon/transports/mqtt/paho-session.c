@@ -327,7 +327,7 @@ connect_handle(SpokePahoClient *client)
     ssl.ssl_error_context = client->tls;
     options.ssl = &ssl;
     options.MQTTVersion = MQTTVERSION_3_1_1;
-    options.cleansession = 0;
+    options.cleansession = client->is_clean;
     options.keepAliveInterval = (int)client->keepalive_sec;
     options.maxInflight = SPOKE_PAHO_WINDOW;
     options.connectTimeout = PAHO_CONNECT_SEC;
