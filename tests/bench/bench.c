@@ -255,13 +255,13 @@ section_idle(void)
         apps[i] = g_subprocess_new(G_SUBPROCESS_FLAGS_STDOUT_SILENCE, NULL,
                                    g_getenv("BENCH_IDLE_APP"), harness_get_bus_address(h), NULL);
     g_usleep(G_USEC_PER_SEC);
-    guint64 wakeups = measure_wakeups(pid);
+    g_autoptr(GHashTable) before = measure_wakeups(pid);
     double cpu = measure_cpu_usec(pid);
     double apps_cpu = 0;
     for (guint i = 0; i < 10; i++)
         apps_cpu -= measure_cpu_usec(atoi(g_subprocess_get_identifier(apps[i])));
     g_usleep(seconds * G_USEC_PER_SEC);
-    wakeups = measure_wakeups(pid) - wakeups;
+    guint64 wakeups = measure_wakeups_since(before, pid);
     cpu = measure_cpu_usec(pid) - cpu;
     for (guint i = 0; i < 10; i++) {
         GPid app = atoi(g_subprocess_get_identifier(apps[i]));

@@ -68,23 +68,47 @@ measure_memory_kib(GPid pid, const char *field)
     return at != NULL ? atol(at + strlen(line)) : 0;
 }
 
-/* Context switches of all threads that were waits: every one is a wake-up. */
-guint64
+static guint64
+read_waits(const char *tasks, const char *task)
+{
+    g_autofree char *path = g_build_filename(tasks, task, "status", NULL);
+    g_autofree char *text = NULL;
+    const char *name = "\nvoluntary_ctxt_switches:";
+
+    if (!g_file_get_contents(path, &text, NULL, NULL))
+        return 0;
+    const char *at = strstr(text, name);
+    return at != NULL ? g_ascii_strtoull(at + strlen(name), NULL, 10) : 0;
+}
+
+/* Context switches that were waits, thread by thread: every one is a wake-up. */
+GHashTable *
 measure_wakeups(GPid pid)
 {
     g_autofree char *tasks = g_strdup_printf("/proc/%d/task", pid);
     g_autoptr(GDir) dir = g_dir_open(tasks, 0, NULL);
-    guint64 sum = 0;
+    GHashTable *waits = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     const char *task;
 
     while (dir != NULL && (task = g_dir_read_name(dir)) != NULL) {
-        g_autofree char *path = g_build_filename(tasks, task, "status", NULL);
-        g_autofree char *text = NULL;
-        if (!g_file_get_contents(path, &text, NULL, NULL))
-            continue;
-        const char *at = strstr(text, "\nvoluntary_ctxt_switches:");
-        if (at != NULL)
-            sum += g_ascii_strtoull(at + strlen("\nvoluntary_ctxt_switches:"), NULL, 10);
+        guint64 n = read_waits(tasks, task);
+        g_hash_table_insert(waits, g_strdup(task), g_memdup2(&n, sizeof n));
+    }
+    return waits;
+}
+
+guint64
+measure_wakeups_since(GHashTable *before, GPid pid)
+{
+    g_autoptr(GHashTable) after = measure_wakeups(pid);
+    GHashTableIter iter;
+    gpointer task = NULL, value = NULL;
+    guint64 sum = 0;
+
+    g_hash_table_iter_init(&iter, after);
+    while (g_hash_table_iter_next(&iter, &task, &value)) {
+        const guint64 *then = g_hash_table_lookup(before, task);
+        sum += *(guint64 *)value - (then != NULL ? *then : 0);
     }
     return sum;
 }

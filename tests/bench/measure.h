@@ -18,7 +18,9 @@ double measure_sort(double *values, guint n);
 
 double measure_cpu_usec(GPid pid);                    /* user and system time so far */
 long measure_memory_kib(GPid pid, const char *field); /* of smaps_rollup: "Private_Dirty:" */
-guint64 measure_wakeups(GPid pid);                    /* of all threads so far */
+GHashTable *measure_wakeups(GPid pid);                /* so far; (transfer full) */
+/* Of the threads that are there now: one that ended takes its count with it. */
+guint64 measure_wakeups_since(GHashTable *before, GPid pid);
 GPid measure_get_hub_pid(Harness *h);
 
 /* Runs a program with the harness's bus to its end and returns what it printed. @variable: set to 1

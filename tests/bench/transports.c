@@ -130,9 +130,9 @@ static void
 watch_idle(Run *run, Client client, GPid pid)
 {
     g_usleep(2 * G_USEC_PER_SEC); /* being idle takes time */
-    guint64 wakeups = measure_wakeups(pid);
+    g_autoptr(GHashTable) wakeups = measure_wakeups(pid);
     g_usleep(IDLE_SEC * G_USEC_PER_SEC);
-    note(run, client, FIGURE_WAKEUPS, (double)(measure_wakeups(pid) - wakeups) / IDLE_SEC);
+    note(run, client, FIGURE_WAKEUPS, (double)measure_wakeups_since(wakeups, pid) / IDLE_SEC);
     note(run, client, FIGURE_PRIVATE_DIRTY, (double)measure_memory_kib(pid, "Private_Dirty:"));
     note(run, client, FIGURE_PSS, (double)measure_memory_kib(pid, "Pss:"));
 }
