@@ -173,6 +173,12 @@ peers_sdk_ask(PeersSdk *sdk, const char *format, ...)
     return read_line(sdk);
 }
 
+void
+peers_sdk_wait(PeersSdk *sdk)
+{
+    g_free(read_line(sdk));
+}
+
 GDataInputStream *
 peers_sdk_get_lines(PeersSdk *sdk)
 {

@@ -26,4 +26,6 @@ GPid peers_sdk_get_pid(PeersSdk *sdk);
 const char *peers_sdk_get_device(PeersSdk *sdk);
 /* Gives it a line (see peer-sdk.mjs) and waits for the one that answers. (transfer full) */
 char *peers_sdk_ask(PeersSdk *sdk, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* For one more line. */
+void peers_sdk_wait(PeersSdk *sdk);
 GDataInputStream *peers_sdk_get_lines(PeersSdk *sdk);

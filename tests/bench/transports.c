@@ -223,6 +223,7 @@ measure_sdk_c2d(Run *run, PeersSdk *sdk)
     g_free(peers_sdk_ask(sdk, "c2d %d", C2D_COUNT)); /* listening */
     measure_c2d_lines(run->h, peers_sdk_get_device(sdk), peers_sdk_get_lines(sdk), C2D_COUNT, FALSE,
                       &p50, &p99);
+    peers_sdk_wait(sdk); /* until the last is completed, or it would come again */
     note(run, CLIENT_SDK, FIGURE_C2D_P50, p50);
     note(run, CLIENT_SDK, FIGURE_C2D_P99, p99);
 }
