@@ -504,7 +504,10 @@ int
 harness_stop_daemon(Harness *h)
 {
     g_subprocess_send_signal(h->daemon, SIGTERM);
-    return reap(h, &h->daemon);
+    int status = reap(h, &h->daemon);
+    if (status != 0)
+        print_log(h, "spoked.log"); /* a sanitizer's report is there */
+    return status;
 }
 
 GPid
